@@ -1,0 +1,4 @@
+//! WebSockets for Lua, and the core they stand on.
+
+pub mod error;
+pub mod net;
