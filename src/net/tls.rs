@@ -69,12 +69,13 @@ pub struct Acceptor {
 impl Acceptor {
     /// Reads the certificate (with its chain) and the key, as the options of a client are read.
     pub fn new(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self, Error> {
-        let read = || {
-            let certificate = credentials::load("certificate", certificate.as_ref())?;
+        let certificate = credentials::load("certificate", certificate.as_ref());
+        let identity = certificate.and_then(|certificate| {
             let key = load_key(&certificate, Some(key.as_ref()))?;
+            check_pair(&certificate, &key)?;
             identity(&certificate, &key)
-        };
-        TlsAcceptor::new(read().map_err(Error::Tls)?)
+        });
+        TlsAcceptor::new(identity.map_err(Error::Tls)?)
             .map(|acceptor| Self { acceptor })
             .map_err(|error| Error::Tls(invalid("key", &reason(&error.to_string()))))
     }
@@ -227,11 +228,10 @@ impl TlsOptions {
 type Pin = [u8; 32];
 
 fn parse_pin(text: &str) -> Result<Pin, TlsError> {
-    let digits = text
-        .strip_prefix("sha256//")
-        .or_else(|| text.strip_prefix("sha256/"))
-        .unwrap_or(text);
+    let digits = text.strip_prefix("sha256/").unwrap_or(text);
     let bytes = match digits.len() {
+        // "sha256//" is curl's prefix. The slash may be base64 too: only the length tells.
+        45 if digits.starts_with('/') => BASE64.decode(&digits.as_bytes()[1..]),
         64 => HEXLOWER_PERMISSIVE.decode(digits.as_bytes()),
         _ => BASE64.decode(digits.as_bytes()),
     };
@@ -397,8 +397,25 @@ fn load_key(certificate: &[u8], key: Option<&[u8]>) -> Result<Vec<u8>, TlsError>
     }
 }
 
+/// A connector refuses a key that is not the certificate's. An acceptor would drop it
+/// silently, and then refuse every client.
+fn check_pair(certificate: &[u8], key: &[u8]) -> Result<(), TlsError> {
+    let mut builder = TlsConnector::builder();
+    let checked = builder.identity(identity(certificate, key)?).build();
+    checked
+        .map(drop)
+        .map_err(|error| invalid("key", &reason(&error.to_string())))
+}
+
 fn identity(certificate: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
     if credentials::is_pem(certificate) {
+        // OpenSSL compares only keys of one algorithm, and ignores others silently.
+        if !credentials::same_algorithm(certificate, key) {
+            return Err(invalid(
+                "key",
+                "is not the certificate's: key algorithm mismatch",
+            ));
+        }
         return Identity::from_pkcs8(certificate, key).map_err(|error| {
             invalid(
                 "certificate",
