@@ -4,8 +4,8 @@
 -- connection is open: after its last event nothing of ours does.
 local native, constants = ...
 
-local error, type, tostring, rawget, setmetatable, getmetatable, pairs, xpcall =
-	error, type, tostring, rawget, setmetatable, getmetatable, pairs, xpcall
+local error, type, tostring, setmetatable, getmetatable, pairs, ipairs, xpcall =
+	error, type, tostring, setmetatable, getmetatable, pairs, ipairs, xpcall
 local traceback = debug.traceback
 local native_send, native_next, native_take = native.send, native.next, native.take
 
@@ -23,6 +23,7 @@ local connections, servers = {}, {} -- by number, while open
 local live = 0
 local epoch = 0 -- counts updates
 local running = false -- a callback is on the stack
+local stream -- the straight-line style
 
 local Connection, Server = {}, {}
 local connection_metatable = { __index = Connection, __name = "websocket.connection" }
@@ -202,12 +203,12 @@ end
 
 function Connection:receive(timeout_ms)
 	check_connection(self, 2)
-	return websocket._stream.receive(self, timeout_ms)
+	return stream.receive(self, timeout_ms)
 end
 
 function Connection:messages()
 	check_connection(self, 2)
-	return websocket._stream.messages(self)
+	return stream.messages(self)
 end
 
 -- The one place from which callbacks are called. A host that must prepare its script
@@ -400,4 +401,14 @@ function Server:connections()
 	return native.server_connections(self._id) or 0
 end
 
-return websocket
+-- What the embedded files make, as members of the module.
+local function show_files()
+	stream = require("websocket.stream")
+	websocket.open = stream.open
+	for _, name in ipairs({ "EventTarget", "WebSocket", "WebSocketServer", "ReconnectingWebSocket" }) do
+		websocket[name] = require("websocket." .. name)
+	end
+	websocket.createWebSocket = websocket.WebSocket.create
+end
+
+return websocket, show_files
