@@ -1,6 +1,6 @@
 //! Why a connection failed: one error, the stage it happened in, a stable code.
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, net::SocketAddr, time::Duration};
 
 /// The step of a connection's life in which something failed, in the order they happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,28 +77,104 @@ impl SocketError {
     /// Every number with its name in Lua: `ERROR_` + the first, and `SocketError.` + the second.
     pub const NAMES: [(SocketError, &'static str, &'static str); 24] = [
         (SocketError::Unknown, "UNKNOWN", "UnknownSocketError"),
-        (SocketError::ConnectionRefused, "CONNECTION_REFUSED", "ConnectionRefusedError"),
-        (SocketError::RemoteHostClosed, "REMOTE_HOST_CLOSED", "RemoteHostClosedError"),
-        (SocketError::HostNotFound, "HOST_NOT_FOUND", "HostNotFoundError"),
-        (SocketError::SocketAccess, "SOCKET_ACCESS", "SocketAccessError"),
-        (SocketError::SocketResource, "SOCKET_RESOURCE", "SocketResourceError"),
-        (SocketError::SocketTimeout, "SOCKET_TIMEOUT", "SocketTimeoutError"),
-        (SocketError::DatagramTooLarge, "DATAGRAM_TOO_LARGE", "DatagramTooLargeError"),
+        (
+            SocketError::ConnectionRefused,
+            "CONNECTION_REFUSED",
+            "ConnectionRefusedError",
+        ),
+        (
+            SocketError::RemoteHostClosed,
+            "REMOTE_HOST_CLOSED",
+            "RemoteHostClosedError",
+        ),
+        (
+            SocketError::HostNotFound,
+            "HOST_NOT_FOUND",
+            "HostNotFoundError",
+        ),
+        (
+            SocketError::SocketAccess,
+            "SOCKET_ACCESS",
+            "SocketAccessError",
+        ),
+        (
+            SocketError::SocketResource,
+            "SOCKET_RESOURCE",
+            "SocketResourceError",
+        ),
+        (
+            SocketError::SocketTimeout,
+            "SOCKET_TIMEOUT",
+            "SocketTimeoutError",
+        ),
+        (
+            SocketError::DatagramTooLarge,
+            "DATAGRAM_TOO_LARGE",
+            "DatagramTooLargeError",
+        ),
         (SocketError::Network, "NETWORK", "NetworkError"),
-        (SocketError::AddressInUse, "ADDRESS_IN_USE", "AddressInUseError"),
-        (SocketError::SocketAddressNotAvailable, "SOCKET_ADDRESS_NOT_AVAILABLE", "SocketAddressNotAvailableError"),
-        (SocketError::UnsupportedSocketOperation, "UNSUPPORTED_SOCKET_OPERATION", "UnsupportedSocketOperationError"),
-        (SocketError::ProxyAuthenticationRequired, "PROXY_AUTHENTICATION_REQUIRED", "ProxyAuthenticationRequiredError"),
-        (SocketError::SslHandshakeFailed, "SSL_HANDSHAKE_FAILED", "SslHandshakeFailedError"),
-        (SocketError::UnfinishedSocketOperation, "UNFINISHED_SOCKET_OPERATION", "UnfinishedSocketOperationError"),
-        (SocketError::ProxyConnectionRefused, "PROXY_CONNECTION_REFUSED", "ProxyConnectionRefusedError"),
-        (SocketError::ProxyConnectionClosed, "PROXY_CONNECTION_CLOSED", "ProxyConnectionClosedError"),
-        (SocketError::ProxyConnectionTimeout, "PROXY_CONNECTION_TIMEOUT", "ProxyConnectionTimeoutError"),
-        (SocketError::ProxyNotFound, "PROXY_NOT_FOUND", "ProxyNotFoundError"),
-        (SocketError::ProxyProtocol, "PROXY_PROTOCOL", "ProxyProtocolError"),
+        (
+            SocketError::AddressInUse,
+            "ADDRESS_IN_USE",
+            "AddressInUseError",
+        ),
+        (
+            SocketError::SocketAddressNotAvailable,
+            "SOCKET_ADDRESS_NOT_AVAILABLE",
+            "SocketAddressNotAvailableError",
+        ),
+        (
+            SocketError::UnsupportedSocketOperation,
+            "UNSUPPORTED_SOCKET_OPERATION",
+            "UnsupportedSocketOperationError",
+        ),
+        (
+            SocketError::ProxyAuthenticationRequired,
+            "PROXY_AUTHENTICATION_REQUIRED",
+            "ProxyAuthenticationRequiredError",
+        ),
+        (
+            SocketError::SslHandshakeFailed,
+            "SSL_HANDSHAKE_FAILED",
+            "SslHandshakeFailedError",
+        ),
+        (
+            SocketError::UnfinishedSocketOperation,
+            "UNFINISHED_SOCKET_OPERATION",
+            "UnfinishedSocketOperationError",
+        ),
+        (
+            SocketError::ProxyConnectionRefused,
+            "PROXY_CONNECTION_REFUSED",
+            "ProxyConnectionRefusedError",
+        ),
+        (
+            SocketError::ProxyConnectionClosed,
+            "PROXY_CONNECTION_CLOSED",
+            "ProxyConnectionClosedError",
+        ),
+        (
+            SocketError::ProxyConnectionTimeout,
+            "PROXY_CONNECTION_TIMEOUT",
+            "ProxyConnectionTimeoutError",
+        ),
+        (
+            SocketError::ProxyNotFound,
+            "PROXY_NOT_FOUND",
+            "ProxyNotFoundError",
+        ),
+        (
+            SocketError::ProxyProtocol,
+            "PROXY_PROTOCOL",
+            "ProxyProtocolError",
+        ),
         (SocketError::Operation, "OPERATION", "OperationError"),
         (SocketError::SslInternal, "SSL_INTERNAL", "SslInternalError"),
-        (SocketError::SslInvalidUserData, "SSL_INVALID_USER_DATA", "SslInvalidUserDataError"),
+        (
+            SocketError::SslInvalidUserData,
+            "SSL_INVALID_USER_DATA",
+            "SslInvalidUserDataError",
+        ),
         (SocketError::Temporary, "TEMPORARY", "TemporaryError"),
     ];
 
@@ -171,7 +247,7 @@ pub enum ProxyError {
 }
 
 /// What went wrong in TLS.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum TlsError {
     /// The certificate or the session was refused by us or by the peer: why, in plain words.
     Handshake(String),
@@ -214,6 +290,17 @@ pub enum Error {
     },
     /// The operating system's error in a stage.
     Io(Stage, io::Error),
+    /// No TCP connection: the address whose failure tells most, and that failure.
+    Connect(SocketAddr, io::Error),
+    /// No socket to listen on.
+    Listen {
+        /// The name or address that was asked for.
+        host: String,
+        /// The port that was asked for.
+        port: u16,
+        /// The operating system's error.
+        error: io::Error,
+    },
     /// The way through a proxy failed.
     Proxy(ProxyError),
     /// TLS failed.
@@ -229,11 +316,24 @@ pub enum Error {
 }
 
 impl Error {
+    /// An error of a stream's read or write in a stage. TLS speaks through them too: a peer
+    /// may refuse our certificate after the handshake (RFC 8446 section 4.4.2.4).
+    pub fn io(stage: Stage, error: io::Error) -> Self {
+        match error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<TlsError>())
+        {
+            Some(tls) => Error::Tls(tls.clone()),
+            None => Error::Io(stage, error),
+        }
+    }
+
     /// The stage that failed.
     pub fn stage(&self) -> Stage {
         match self {
             Error::Url(_) | Error::Cancelled | Error::Resolve { .. } => Stage::Resolve,
             Error::Timeout(stage, _) | Error::Io(stage, _) | Error::Dropped(stage) => *stage,
+            Error::Connect(..) | Error::Listen { .. } => Stage::Connect,
             Error::Proxy(_) => Stage::Proxy,
             Error::Tls(_) => Stage::Tls,
             Error::Handshake(_) => Stage::Handshake,
@@ -248,12 +348,18 @@ impl Error {
             Error::Timeout(Stage::Proxy, _) => SocketError::ProxyConnectionTimeout,
             Error::Timeout(..) | Error::PingTimeout => SocketError::SocketTimeout,
             Error::Cancelled | Error::Violation(_) => SocketError::Operation,
-            Error::Resolve { temporary: true, .. } => SocketError::Temporary,
+            Error::Resolve {
+                temporary: true, ..
+            } => SocketError::Temporary,
             Error::Resolve { .. } => SocketError::HostNotFound,
-            Error::Io(_, error) => SocketError::from_io(error),
+            Error::Io(_, error) | Error::Connect(_, error) | Error::Listen { error, .. } => {
+                SocketError::from_io(error)
+            }
             Error::Proxy(error) => match error {
                 ProxyError::NotFound(_) => SocketError::ProxyNotFound,
-                ProxyError::Connect(_) | ProxyError::Refused(_) => SocketError::ProxyConnectionRefused,
+                ProxyError::Connect(_) | ProxyError::Refused(_) => {
+                    SocketError::ProxyConnectionRefused
+                }
                 ProxyError::Closed => SocketError::ProxyConnectionClosed,
                 ProxyError::AuthenticationRequired(_) => SocketError::ProxyAuthenticationRequired,
                 ProxyError::Protocol(_) => SocketError::ProxyProtocol,
@@ -270,9 +376,9 @@ impl Error {
     /// The server's answer, where there was one.
     pub fn response(&self) -> Option<&Response> {
         match self {
-            Error::Handshake(HandshakeError::Refused(response) | HandshakeError::Unacceptable(_, response)) => {
-                Some(response)
-            }
+            Error::Handshake(
+                HandshakeError::Refused(response) | HandshakeError::Unacceptable(_, response),
+            ) => Some(response),
             _ => None,
         }
     }
@@ -291,16 +397,27 @@ impl fmt::Display for Error {
         match self {
             Error::Url(reason) => write!(f, "invalid URL: {reason}"),
             Error::Timeout(stage, limit) => {
-                write!(f, "timed out after {} ms in stage '{stage}'", limit.as_millis())
+                write!(
+                    f,
+                    "timed out after {} ms in stage '{stage}'",
+                    limit.as_millis()
+                )
             }
             Error::Cancelled => f.write_str("closed before the connection was established"),
             Error::Resolve { host, reason, .. } => write!(f, "cannot resolve '{host}': {reason}"),
             Error::Io(stage, error) => write!(f, "{stage}: {error}"),
+            Error::Connect(address, error) => write!(f, "cannot connect to {address}: {error}"),
+            Error::Listen { host, port, error } => {
+                write!(f, "cannot listen on '{host}', port {port}: {error}")
+            }
             Error::Proxy(error) => write!(f, "proxy: {error}"),
             Error::Tls(error) => write!(f, "tls: {error}"),
             Error::Handshake(error) => write!(f, "handshake: {error}"),
             Error::Violation(violation) => write!(f, "protocol violation: {}", violation.rule),
-            Error::Dropped(_) => f.write_str("the peer closed the connection without a Close frame"),
+            Error::Dropped(Stage::Open | Stage::Close) => {
+                f.write_str("the peer closed the connection without a Close frame")
+            }
+            Error::Dropped(stage) => write!(f, "{stage}: the peer closed the connection"),
             Error::PingTimeout => f.write_str("ping timeout"),
         }
     }
@@ -312,7 +429,9 @@ impl fmt::Display for ProxyError {
             ProxyError::NotFound(reason) => write!(f, "not found: {reason}"),
             ProxyError::Connect(error) => write!(f, "cannot connect: {error}"),
             ProxyError::Closed => f.write_str("closed the connection before it answered"),
-            ProxyError::AuthenticationRequired(reason) => write!(f, "authentication required: {reason}"),
+            ProxyError::AuthenticationRequired(reason) => {
+                write!(f, "authentication required: {reason}")
+            }
             ProxyError::Refused(reason) => write!(f, "refused: {reason}"),
             ProxyError::Protocol(reason) => write!(f, "protocol error: {reason}"),
         }
@@ -332,18 +451,27 @@ impl fmt::Display for TlsError {
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HandshakeError::Refused(response) => write!(f, "the server answered {}", response.status),
+            HandshakeError::Refused(response) => {
+                write!(f, "the server answered {}", response.status)
+            }
             HandshakeError::Unacceptable(rule, _) => f.write_str(rule),
             HandshakeError::Malformed(reason) => write!(f, "malformed answer: {reason}"),
-            HandshakeError::Closed => f.write_str("the peer closed the connection before it answered"),
+            HandshakeError::Closed => {
+                f.write_str("the peer closed the connection before it answered")
+            }
         }
     }
 }
 
+impl std::error::Error for TlsError {}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Io(_, error) | Error::Proxy(ProxyError::Connect(error)) => Some(error),
+            Error::Io(_, error)
+            | Error::Connect(_, error)
+            | Error::Listen { error, .. }
+            | Error::Proxy(ProxyError::Connect(error)) => Some(error),
             _ => None,
         }
     }
