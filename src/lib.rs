@@ -1,4 +1,6 @@
 //! WebSockets for Lua, and the core they stand on.
 
 pub mod error;
+pub mod handshake;
 pub mod net;
+pub mod protocol;
