@@ -527,7 +527,7 @@ impl Head {
     /// A request's head.
     fn request(&mut self, received: &mut BytesMut) -> Result<Option<Request>, Refusal> {
         // RFC 9112 section 2.2: empty lines before a request are skipped.
-        while self.skipped < MAX_SIZE && received.starts_with(b"\r\n") {
+        while self.skipped + 2 <= MAX_SIZE && received.starts_with(b"\r\n") {
             received.advance(2);
             *self = Head {
                 skipped: self.skipped + 2,
@@ -569,7 +569,10 @@ impl Head {
     fn due(&mut self, received: &[u8]) -> bool {
         let fresh = &received[self.scanned.saturating_sub(3).min(received.len())..];
         self.scanned = received.len();
-        let due = has_end(fresh) || received.len() > self.parsed + self.parsed / 8;
+        let due = received.len() < 1024
+            || received.len() > self.parsed + self.parsed / 8
+            || received.len() > MAX_SIZE - self.skipped
+            || has_end(fresh);
         if due {
             self.parsed = received.len();
         }
