@@ -77,28 +77,104 @@ impl SocketError {
     /// Every number with its name in Lua: `ERROR_` + the first, and `SocketError.` + the second.
     pub const NAMES: [(SocketError, &'static str, &'static str); 24] = [
         (SocketError::Unknown, "UNKNOWN", "UnknownSocketError"),
-        (SocketError::ConnectionRefused, "CONNECTION_REFUSED", "ConnectionRefusedError"),
-        (SocketError::RemoteHostClosed, "REMOTE_HOST_CLOSED", "RemoteHostClosedError"),
-        (SocketError::HostNotFound, "HOST_NOT_FOUND", "HostNotFoundError"),
-        (SocketError::SocketAccess, "SOCKET_ACCESS", "SocketAccessError"),
-        (SocketError::SocketResource, "SOCKET_RESOURCE", "SocketResourceError"),
-        (SocketError::SocketTimeout, "SOCKET_TIMEOUT", "SocketTimeoutError"),
-        (SocketError::DatagramTooLarge, "DATAGRAM_TOO_LARGE", "DatagramTooLargeError"),
+        (
+            SocketError::ConnectionRefused,
+            "CONNECTION_REFUSED",
+            "ConnectionRefusedError",
+        ),
+        (
+            SocketError::RemoteHostClosed,
+            "REMOTE_HOST_CLOSED",
+            "RemoteHostClosedError",
+        ),
+        (
+            SocketError::HostNotFound,
+            "HOST_NOT_FOUND",
+            "HostNotFoundError",
+        ),
+        (
+            SocketError::SocketAccess,
+            "SOCKET_ACCESS",
+            "SocketAccessError",
+        ),
+        (
+            SocketError::SocketResource,
+            "SOCKET_RESOURCE",
+            "SocketResourceError",
+        ),
+        (
+            SocketError::SocketTimeout,
+            "SOCKET_TIMEOUT",
+            "SocketTimeoutError",
+        ),
+        (
+            SocketError::DatagramTooLarge,
+            "DATAGRAM_TOO_LARGE",
+            "DatagramTooLargeError",
+        ),
         (SocketError::Network, "NETWORK", "NetworkError"),
-        (SocketError::AddressInUse, "ADDRESS_IN_USE", "AddressInUseError"),
-        (SocketError::SocketAddressNotAvailable, "SOCKET_ADDRESS_NOT_AVAILABLE", "SocketAddressNotAvailableError"),
-        (SocketError::UnsupportedSocketOperation, "UNSUPPORTED_SOCKET_OPERATION", "UnsupportedSocketOperationError"),
-        (SocketError::ProxyAuthenticationRequired, "PROXY_AUTHENTICATION_REQUIRED", "ProxyAuthenticationRequiredError"),
-        (SocketError::SslHandshakeFailed, "SSL_HANDSHAKE_FAILED", "SslHandshakeFailedError"),
-        (SocketError::UnfinishedSocketOperation, "UNFINISHED_SOCKET_OPERATION", "UnfinishedSocketOperationError"),
-        (SocketError::ProxyConnectionRefused, "PROXY_CONNECTION_REFUSED", "ProxyConnectionRefusedError"),
-        (SocketError::ProxyConnectionClosed, "PROXY_CONNECTION_CLOSED", "ProxyConnectionClosedError"),
-        (SocketError::ProxyConnectionTimeout, "PROXY_CONNECTION_TIMEOUT", "ProxyConnectionTimeoutError"),
-        (SocketError::ProxyNotFound, "PROXY_NOT_FOUND", "ProxyNotFoundError"),
-        (SocketError::ProxyProtocol, "PROXY_PROTOCOL", "ProxyProtocolError"),
+        (
+            SocketError::AddressInUse,
+            "ADDRESS_IN_USE",
+            "AddressInUseError",
+        ),
+        (
+            SocketError::SocketAddressNotAvailable,
+            "SOCKET_ADDRESS_NOT_AVAILABLE",
+            "SocketAddressNotAvailableError",
+        ),
+        (
+            SocketError::UnsupportedSocketOperation,
+            "UNSUPPORTED_SOCKET_OPERATION",
+            "UnsupportedSocketOperationError",
+        ),
+        (
+            SocketError::ProxyAuthenticationRequired,
+            "PROXY_AUTHENTICATION_REQUIRED",
+            "ProxyAuthenticationRequiredError",
+        ),
+        (
+            SocketError::SslHandshakeFailed,
+            "SSL_HANDSHAKE_FAILED",
+            "SslHandshakeFailedError",
+        ),
+        (
+            SocketError::UnfinishedSocketOperation,
+            "UNFINISHED_SOCKET_OPERATION",
+            "UnfinishedSocketOperationError",
+        ),
+        (
+            SocketError::ProxyConnectionRefused,
+            "PROXY_CONNECTION_REFUSED",
+            "ProxyConnectionRefusedError",
+        ),
+        (
+            SocketError::ProxyConnectionClosed,
+            "PROXY_CONNECTION_CLOSED",
+            "ProxyConnectionClosedError",
+        ),
+        (
+            SocketError::ProxyConnectionTimeout,
+            "PROXY_CONNECTION_TIMEOUT",
+            "ProxyConnectionTimeoutError",
+        ),
+        (
+            SocketError::ProxyNotFound,
+            "PROXY_NOT_FOUND",
+            "ProxyNotFoundError",
+        ),
+        (
+            SocketError::ProxyProtocol,
+            "PROXY_PROTOCOL",
+            "ProxyProtocolError",
+        ),
         (SocketError::Operation, "OPERATION", "OperationError"),
         (SocketError::SslInternal, "SSL_INTERNAL", "SslInternalError"),
-        (SocketError::SslInvalidUserData, "SSL_INVALID_USER_DATA", "SslInvalidUserDataError"),
+        (
+            SocketError::SslInvalidUserData,
+            "SSL_INVALID_USER_DATA",
+            "SslInvalidUserDataError",
+        ),
         (SocketError::Temporary, "TEMPORARY", "TemporaryError"),
     ];
 
@@ -248,12 +324,16 @@ impl Error {
             Error::Timeout(Stage::Proxy, _) => SocketError::ProxyConnectionTimeout,
             Error::Timeout(..) | Error::PingTimeout => SocketError::SocketTimeout,
             Error::Cancelled | Error::Violation(_) => SocketError::Operation,
-            Error::Resolve { temporary: true, .. } => SocketError::Temporary,
+            Error::Resolve {
+                temporary: true, ..
+            } => SocketError::Temporary,
             Error::Resolve { .. } => SocketError::HostNotFound,
             Error::Io(_, error) => SocketError::from_io(error),
             Error::Proxy(error) => match error {
                 ProxyError::NotFound(_) => SocketError::ProxyNotFound,
-                ProxyError::Connect(_) | ProxyError::Refused(_) => SocketError::ProxyConnectionRefused,
+                ProxyError::Connect(_) | ProxyError::Refused(_) => {
+                    SocketError::ProxyConnectionRefused
+                }
                 ProxyError::Closed => SocketError::ProxyConnectionClosed,
                 ProxyError::AuthenticationRequired(_) => SocketError::ProxyAuthenticationRequired,
                 ProxyError::Protocol(_) => SocketError::ProxyProtocol,
@@ -270,9 +350,9 @@ impl Error {
     /// The server's answer, where there was one.
     pub fn response(&self) -> Option<&Response> {
         match self {
-            Error::Handshake(HandshakeError::Refused(response) | HandshakeError::Unacceptable(_, response)) => {
-                Some(response)
-            }
+            Error::Handshake(
+                HandshakeError::Refused(response) | HandshakeError::Unacceptable(_, response),
+            ) => Some(response),
             _ => None,
         }
     }
@@ -291,7 +371,11 @@ impl fmt::Display for Error {
         match self {
             Error::Url(reason) => write!(f, "invalid URL: {reason}"),
             Error::Timeout(stage, limit) => {
-                write!(f, "timed out after {} ms in stage '{stage}'", limit.as_millis())
+                write!(
+                    f,
+                    "timed out after {} ms in stage '{stage}'",
+                    limit.as_millis()
+                )
             }
             Error::Cancelled => f.write_str("closed before the connection was established"),
             Error::Resolve { host, reason, .. } => write!(f, "cannot resolve '{host}': {reason}"),
@@ -300,7 +384,9 @@ impl fmt::Display for Error {
             Error::Tls(error) => write!(f, "tls: {error}"),
             Error::Handshake(error) => write!(f, "handshake: {error}"),
             Error::Violation(violation) => write!(f, "protocol violation: {}", violation.rule),
-            Error::Dropped(_) => f.write_str("the peer closed the connection without a Close frame"),
+            Error::Dropped(_) => {
+                f.write_str("the peer closed the connection without a Close frame")
+            }
             Error::PingTimeout => f.write_str("ping timeout"),
         }
     }
@@ -312,7 +398,9 @@ impl fmt::Display for ProxyError {
             ProxyError::NotFound(reason) => write!(f, "not found: {reason}"),
             ProxyError::Connect(error) => write!(f, "cannot connect: {error}"),
             ProxyError::Closed => f.write_str("closed the connection before it answered"),
-            ProxyError::AuthenticationRequired(reason) => write!(f, "authentication required: {reason}"),
+            ProxyError::AuthenticationRequired(reason) => {
+                write!(f, "authentication required: {reason}")
+            }
             ProxyError::Refused(reason) => write!(f, "refused: {reason}"),
             ProxyError::Protocol(reason) => write!(f, "protocol error: {reason}"),
         }
@@ -332,10 +420,14 @@ impl fmt::Display for TlsError {
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HandshakeError::Refused(response) => write!(f, "the server answered {}", response.status),
+            HandshakeError::Refused(response) => {
+                write!(f, "the server answered {}", response.status)
+            }
             HandshakeError::Unacceptable(rule, _) => f.write_str(rule),
             HandshakeError::Malformed(reason) => write!(f, "malformed answer: {reason}"),
-            HandshakeError::Closed => f.write_str("the peer closed the connection before it answered"),
+            HandshakeError::Closed => {
+                f.write_str("the peer closed the connection before it answered")
+            }
         }
     }
 }

@@ -89,8 +89,11 @@ impl Reactor {
     /// As [`wait`](Self::wait), and returns at `at` too, if that is before the deadline.
     pub fn wait_until(&mut self, at: Instant) -> Result<(), Error> {
         self.check()?;
-        let timeout = at.min(self.deadline).saturating_duration_since(Instant::now());
-        self.poll(Some(timeout)).map_err(|error| Error::Io(self.stage, error))?;
+        let timeout = at
+            .min(self.deadline)
+            .saturating_duration_since(Instant::now());
+        self.poll(Some(timeout))
+            .map_err(|error| Error::Io(self.stage, error))?;
         self.check()
     }
 
