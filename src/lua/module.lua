@@ -6,7 +6,7 @@ local native, constants = ...
 
 local error, type, tostring, setmetatable, getmetatable, pairs, ipairs, xpcall =
 	error, type, tostring, setmetatable, getmetatable, pairs, ipairs, xpcall
-local traceback = debug.traceback
+local traceback = debug and debug.traceback -- a host may leave `debug` out
 local native_send, native_next, native_take = native.send, native.next, native.take
 
 local websocket = {}
@@ -295,7 +295,7 @@ local function drain()
 end
 
 local function traced(problem)
-	if type(problem) == "string" then
+	if traceback and type(problem) == "string" then
 		return traceback(problem, 2)
 	end
 	return problem
