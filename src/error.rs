@@ -423,10 +423,9 @@ impl fmt::Display for Error {
             Error::Tls(error) => write!(f, "tls: {error}"),
             Error::Handshake(error) => write!(f, "handshake: {error}"),
             Error::Violation(violation) => write!(f, "protocol violation: {}", violation.rule),
-            Error::Dropped(Stage::Open | Stage::Close) => {
+            Error::Dropped(_) => {
                 f.write_str("the peer closed the connection without a Close frame")
             }
-            Error::Dropped(stage) => write!(f, "{stage}: the peer closed the connection"),
             Error::PingTimeout => f.write_str("ping timeout"),
         }
     }

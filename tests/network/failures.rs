@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Read},
     net::{Ipv4Addr, SocketAddr},
     process::Command,
 };
@@ -103,12 +103,16 @@ fn out_of_descriptors() {
 #[test]
 fn reset_and_closed_by_the_peer() {
     for cut in [Cut::Close, Cut::Reset] {
-        let address = serve(move |socket| cut.end(socket));
+        let address = serve(move |mut socket| {
+            let _ = socket.read_exact(&mut [0; 1]);
+            cut.end(socket);
+        });
         let mut reactor = reactor(GENEROUS);
         let mut stream = Stream::plain(dial(&[address], &mut reactor).expect("it listens"));
         stream
             .register(reactor.registry(), SOCKET)
             .expect("it is new");
+        stream.write(b"x").expect("there is room for a byte");
         let outcome = loop {
             match stream.read(&mut BytesMut::new()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
