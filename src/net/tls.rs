@@ -32,7 +32,7 @@ pub struct TlsOptions {
     pub key: Option<Vec<u8>>,
     /// The name that the certificate must be for, where it is not the URL's host.
     pub server_name: Option<String>,
-    /// The lowest version to accept: "1.2" (the default) or "1.3".
+    /// The lowest version to accept, "1.0" to "1.3". The default is "1.2".
     pub min_version: Option<String>,
     /// SHA-256 of the public keys to accept (SubjectPublicKeyInfo), in base64 or hex.
     pub pins: Vec<String>,
@@ -282,7 +282,7 @@ type Slot = Mutex<Option<TlsConnector>>;
 struct Recipe {
     ca: Option<Vec<u8>>,
     identity: Option<(Vec<u8>, Vec<u8>)>,
-    only_tls13: bool,
+    min_version: Option<String>,
     skip_verification: bool,
 }
 
@@ -304,14 +304,7 @@ impl Recipe {
         Ok(Self {
             ca: ca.map(|value| credentials::load("ca", value)).transpose()?,
             identity,
-            only_tls13: match options.min_version.as_deref() {
-                None | Some("1.2") => false,
-                Some("1.3") => true,
-                Some(other) => {
-                    let reason = format!("must be \"1.2\" or \"1.3\", not \"{other}\"");
-                    return Err(invalid("min_version", &reason));
-                }
-            },
+            min_version: options.min_version.clone(),
             skip_verification: options.dangerously_skip_verification,
         })
     }
@@ -327,8 +320,8 @@ impl Recipe {
         if let Some((certificate, key)) = &self.identity {
             builder.identity(identity(certificate, key)?);
         }
-        if self.only_tls13 {
-            builder.min_protocol_version(Some(Protocol::Tlsv13));
+        if let Some(version) = &self.min_version {
+            builder.min_protocol_version(Some(protocol(version)?));
         }
         builder.danger_accept_invalid_certs(self.skip_verification);
         builder.danger_accept_invalid_hostnames(self.skip_verification);
@@ -367,6 +360,19 @@ fn slot(recipe: &Recipe) -> Arc<Slot> {
     kept.insert(0, entry);
     kept.truncate(KEPT_CONNECTORS);
     slot
+}
+
+fn protocol(version: &str) -> Result<Protocol, TlsError> {
+    match version {
+        "1.0" => Ok(Protocol::Tlsv10),
+        "1.1" => Ok(Protocol::Tlsv11),
+        "1.2" => Ok(Protocol::Tlsv12),
+        "1.3" => Ok(Protocol::Tlsv13),
+        other => Err(invalid(
+            "min_version",
+            &format!("is no version of TLS: '{other}'"),
+        )),
+    }
 }
 
 fn authorities(bytes: &[u8]) -> Result<Vec<Certificate>, TlsError> {

@@ -419,11 +419,11 @@ fn what_cannot_be_used_is_named() {
         ),
         (
             TlsOptions {
-                min_version: Some("1.1".into()),
+                min_version: Some("SSLv3".into()),
                 ..trusting()
             },
             "'min_version'",
-            "1.1",
+            "SSLv3",
         ),
         (
             TlsOptions {
