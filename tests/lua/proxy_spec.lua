@@ -145,7 +145,10 @@ hosts_file @DIRECTORY@/hosts]]
     }
     for _, variable in ipairs(own) do
       local output = program.lua(script, variable)
-      assert.truthy(output:find("^open;[^;]*origin.example[^;]*;open;$"), variable .. ": " .. output)
+      assert.truthy(
+        output:find("^open;[^;]*origin.example[^;]*;open;$"),
+        variable .. ": " .. output
+      )
     end
     local others = { "", "HTTP_PROXY=http://" .. at, "https_proxy=http://" .. at }
     others[#others + 1] = "all_proxy=http://" .. at .. " no_proxy=.example"

@@ -137,7 +137,8 @@ function program.lua(script, prefix)
   local file = assert(io.open(path, "w"))
   file:write(script)
   file:close()
-  local output = output_of(("%s timeout 60 %s %s 2>&1"):format(prefix or "", arg[interpreter], path))
+  local output =
+    output_of(("%s timeout 60 %s %s 2>&1"):format(prefix or "", arg[interpreter], path))
   os.remove(path)
   return output
 end
