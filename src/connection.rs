@@ -357,14 +357,11 @@ impl Worker {
     /// A TCP connection to the endpoint, through a proxy or not.
     fn reach(&mut self, endpoint: &Endpoint, config: &ConnectConfig) -> Result<TcpStream, Error> {
         let reactor = &mut self.reactor;
-        let Some(proxy) = Proxy::select(&config.proxy, endpoint)? else {
-            let addresses = resolve(&endpoint.host, endpoint.port, reactor)?;
-            return dial(&addresses, reactor);
-        };
-        let addresses = resolve(proxy.host(), proxy.port(), reactor)?;
-        let mut socket = dial(&addresses, reactor)?;
-        proxy.tunnel(&mut socket, endpoint, reactor)?;
-        Ok(socket)
+        if let Some(proxy) = Proxy::select(&config.proxy, endpoint)? {
+            return proxy.open(endpoint, reactor);
+        }
+        let addresses = resolve(&endpoint.host, endpoint.port, reactor)?;
+        dial(&addresses, reactor)
     }
 
     fn delay(&mut self, delay: Duration) -> Result<(), Error> {
