@@ -1,0 +1,359 @@
+//! From received bytes to messages: fragments, limits, UTF-8, decompression.
+
+use bytes::{Buf, Bytes, BytesMut};
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use super::{
+    Event, Kind, close,
+    deflate::Decompressor,
+    frame::{Header, apply_mask},
+    utf8::Utf8,
+    violation,
+};
+use crate::error::Violation;
+
+/// The first capacity of the buffer, and all that an idle connection keeps.
+const MIN_READ: usize = 4 * 1024;
+
+/// The most that is reserved without knowing that it will be filled.
+const MAX_READ: usize = 64 * 1024;
+
+/// A frame's length is believed up to here; beyond, memory follows what really arrives.
+const MAX_TRUST: usize = 1024 * 1024;
+
+/// Messages up to here are copied out of the space they were assembled in, which is used again.
+const MAX_COPY: usize = 16 * 1024;
+
+/// Turns bytes into events.
+pub(super) struct Reader {
+    expect_mask: bool,
+    max_message_size: usize,
+    decompressor: Option<Decompressor>,
+    /// Received and not yet consumed.
+    buffer: BytesMut,
+    read_size: usize,
+    /// Consumed since the last message was handed out as a slice of the buffer.
+    overhead: usize,
+    frame: Option<Frame>,
+    message: Option<Message>,
+    utf8: Utf8,
+    /// Where fragments are joined and compressed messages are inflated.
+    assembly: Vec<u8>,
+}
+
+/// The frame whose payload is arriving.
+struct Frame {
+    opcode: OpCode,
+    fin: bool,
+    mask: Option<[u8; 4]>,
+    length: usize,
+    /// How much of the payload is unmasked and checked.
+    position: usize,
+    /// The payload stays in the buffer until it is complete, and is handed out as a slice of it.
+    whole: bool,
+}
+
+/// The message whose frames are arriving.
+#[derive(Clone, Copy)]
+struct Message {
+    kind: Kind,
+    compressed: bool,
+}
+
+impl Reader {
+    pub fn new(
+        expect_mask: bool,
+        max_message_size: usize,
+        decompressor: Option<Decompressor>,
+    ) -> Self {
+        Reader {
+            expect_mask,
+            max_message_size,
+            decompressor,
+            buffer: BytesMut::new(),
+            read_size: MIN_READ,
+            overhead: 0,
+            frame: None,
+            message: None,
+            utf8: Utf8::default(),
+            assembly: Vec::new(),
+        }
+    }
+
+    /// The buffer, with room in it for what comes next.
+    pub fn buffer(&mut self) -> &mut BytesMut {
+        let room = self.buffer.capacity() - self.buffer.len();
+        if room == 0 && self.buffer.capacity() > 0 && self.read_size < MAX_READ {
+            // The last read filled all there was.
+            self.read_size *= 2;
+        }
+        let missing = match &self.frame {
+            Some(frame) if frame.whole => frame.length.saturating_sub(self.buffer.len()),
+            _ => 0,
+        };
+        let wanted = missing
+            .min(MAX_TRUST.max(self.buffer.len()))
+            .max(self.read_size);
+        if room < wanted.min(self.read_size / 2) || room < missing.min(wanted) {
+            self.buffer.reserve(wanted);
+        }
+        &mut self.buffer
+    }
+
+    /// The next event, once its bytes are all there.
+    #[inline]
+    pub fn poll(&mut self) -> Result<Option<Event>, Violation> {
+        loop {
+            if self.frame.is_none() {
+                let Some((header, size)) = Header::parse(&self.buffer, self.expect_mask)? else {
+                    return Ok(None);
+                };
+                let frame = self.begin(&header)?;
+                self.buffer.advance(size);
+                self.overhead += size;
+                self.frame = Some(frame);
+            }
+            let event = self.advance()?;
+            if event.is_some() || self.frame.is_some() {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// Discards all that has arrived, and all memory.
+    pub fn discard(&mut self) {
+        self.buffer.clear();
+        self.frame = None;
+        self.message = None;
+        self.assembly = Vec::new();
+        self.decompressor = None;
+    }
+
+    /// Gives back what an idle connection does not need.
+    pub fn trim(&mut self) {
+        self.read_size = MIN_READ;
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        } else if self.buffer.capacity() > MIN_READ.max(2 * self.buffer.len()) {
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
+        self.assembly.shrink_to_fit();
+        if let Some(decompressor) = &mut self.decompressor
+            && self.message.is_none()
+        {
+            decompressor.trim();
+        }
+    }
+
+    /// Checks a header against what came before it (RFC 6455 section 5.4).
+    #[inline]
+    fn begin(&mut self, header: &Header) -> Result<Frame, Violation> {
+        let mut whole = false;
+        if let OpCode::Data(data) = header.opcode {
+            let message = self.message_of(data, header.rsv1)?;
+            self.check_size(message, header.length)?;
+            whole = header.fin && self.message.is_none() && !message.compressed;
+            self.message = Some(message);
+        }
+        // check_size has refused what does not fit; a control frame is 125 bytes at most.
+        let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+        let &Header {
+            opcode, fin, mask, ..
+        } = header;
+        Ok(Frame {
+            opcode,
+            fin,
+            mask,
+            length,
+            position: 0,
+            whole,
+        })
+    }
+
+    /// The message that a data frame begins or continues.
+    #[inline]
+    fn message_of(&self, data: Data, rsv1: bool) -> Result<Message, Violation> {
+        let kind = match (data, self.message) {
+            (Data::Continue, None) => {
+                return violation(
+                    1002,
+                    "a continuation frame continues nothing (RFC 6455 section 5.4)",
+                );
+            }
+            (Data::Continue, Some(_)) if rsv1 => {
+                return violation(
+                    1002,
+                    "a continuation frame has RSV1 set (RFC 7692 section 6.1)",
+                );
+            }
+            (Data::Continue, Some(message)) => return Ok(message),
+            (_, Some(_)) => {
+                return violation(
+                    1002,
+                    "a message begins within another (RFC 6455 section 5.4)",
+                );
+            }
+            (Data::Text, None) => Kind::Text,
+            (_, None) => Kind::Binary,
+        };
+        if rsv1 && self.decompressor.is_none() {
+            return violation(
+                1002,
+                "a frame has a reserved bit set (RFC 6455 section 5.2)",
+            );
+        }
+        Ok(Message {
+            kind,
+            compressed: rsv1,
+        })
+    }
+
+    /// Refuses from its header what would be too long.
+    #[inline]
+    fn check_size(&self, message: Message, length: u64) -> Result<(), Violation> {
+        let limit = match message.compressed {
+            false => self.max_message_size.saturating_sub(self.assembly.len()),
+            // DEFLATE may grow what it cannot compress. The inflated size is what counts.
+            true => self.max_message_size.saturating_mul(2).saturating_add(1024),
+        };
+        if length > limit as u64 {
+            return violation(1009, "a message is longer than max_message_size");
+        }
+        Ok(())
+    }
+
+    /// Goes on with the current frame as far as its bytes are there.
+    #[inline]
+    fn advance(&mut self) -> Result<Option<Event>, Violation> {
+        let Some(frame) = &mut self.frame else {
+            return Ok(None);
+        };
+        if frame.whole {
+            return self.advance_whole();
+        }
+        match frame.opcode {
+            OpCode::Control(control) => self.advance_control(control),
+            OpCode::Data(_) => self.advance_part(),
+        }
+    }
+
+    #[inline]
+    fn advance_whole(&mut self) -> Result<Option<Event>, Violation> {
+        let (Some(frame), Some(message)) = (&mut self.frame, self.message) else {
+            return Ok(None);
+        };
+        let end = self.buffer.len().min(frame.length);
+        let fresh = &mut self.buffer[frame.position..end];
+        if let Some(mask) = frame.mask {
+            apply_mask(fresh, mask, frame.position);
+        }
+        if message.kind == Kind::Text {
+            self.utf8.feed(fresh)?;
+        }
+        frame.position = end;
+        if end < frame.length {
+            return Ok(None);
+        }
+        self.frame = None;
+        self.message = None;
+        self.utf8.finish()?;
+        let payload = self.take(end);
+        Ok(Some(Event::Message {
+            kind: message.kind,
+            payload,
+        }))
+    }
+
+    /// A payload out of the buffer. A slice keeps all of the buffer alive, which a small message
+    /// among much that is none would not be worth.
+    #[inline]
+    fn take(&mut self, length: usize) -> Bytes {
+        if length < self.overhead / 8 {
+            let payload = Bytes::copy_from_slice(&self.buffer[..length]);
+            self.buffer.advance(length);
+            return payload;
+        }
+        self.overhead = 0;
+        self.buffer.split_to(length).freeze()
+    }
+
+    fn advance_control(&mut self, control: Control) -> Result<Option<Event>, Violation> {
+        let Some(frame) = self
+            .frame
+            .take_if(|frame| frame.length <= self.buffer.len())
+        else {
+            return Ok(None);
+        };
+        if let Some(mask) = frame.mask {
+            apply_mask(&mut self.buffer[..frame.length], mask, 0);
+        }
+        let payload = Bytes::copy_from_slice(&self.buffer[..frame.length]);
+        self.buffer.advance(frame.length);
+        self.overhead += frame.length;
+        match control {
+            Control::Ping => Ok(Some(Event::Ping(payload))),
+            Control::Pong => Ok(Some(Event::Pong(payload))),
+            _ => {
+                let (code, reason) = close::parse(&payload)?;
+                Ok(Some(Event::Close { code, reason }))
+            }
+        }
+    }
+
+    /// A fragment, or a piece of a compressed message: consumed as it arrives.
+    fn advance_part(&mut self) -> Result<Option<Event>, Violation> {
+        let (Some(frame), Some(message)) = (&mut self.frame, self.message) else {
+            return Ok(None);
+        };
+        let available = self.buffer.len().min(frame.length - frame.position);
+        let piece = &mut self.buffer[..available];
+        if let Some(mask) = frame.mask {
+            apply_mask(piece, mask, frame.position);
+        }
+        let checked = self.assembly.len();
+        match &mut self.decompressor {
+            Some(stream) if message.compressed => {
+                stream.decompress(piece, &mut self.assembly, self.max_message_size)?;
+            }
+            _ => self.assembly.extend_from_slice(piece),
+        }
+        frame.position += available;
+        let complete = frame.position == frame.length;
+        let last = frame.fin && complete;
+        self.buffer.advance(available);
+        self.overhead += available;
+        if last
+            && message.compressed
+            && let Some(stream) = &mut self.decompressor
+        {
+            stream.finish(&mut self.assembly, self.max_message_size)?;
+        }
+        if message.kind == Kind::Text {
+            self.utf8.feed(&self.assembly[checked..])?;
+        }
+        if complete {
+            self.frame = None;
+        }
+        if last {
+            self.finish(message.kind).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Hands out what was assembled.
+    fn finish(&mut self, kind: Kind) -> Result<Event, Violation> {
+        self.message = None;
+        self.utf8.finish()?;
+        let payload = if self.assembly.len() <= MAX_COPY {
+            let payload = Bytes::copy_from_slice(&self.assembly);
+            self.assembly.clear();
+            payload
+        } else {
+            let mut payload = std::mem::take(&mut self.assembly);
+            payload.shrink_to_fit();
+            Bytes::from(payload)
+        };
+        Ok(Event::Message { kind, payload })
+    }
+}

@@ -1,0 +1,243 @@
+//! RFC 6455 and RFC 7692 on bytes alone: no socket, no thread, no clock.
+//!
+//! [`Protocol`] is one end of a connection after its handshake. Bytes that arrive go into
+//! [`receive_buffer`](Protocol::receive_buffer), [`poll`](Protocol::poll) turns them into
+//! [`Event`]s; messages go into [`send`](Protocol::send), and
+//! [`transmit`](Protocol::transmit) has the bytes to write. It never blocks, never panics on
+//! what a peer sends, and every rule the peer breaks ends in a Close frame with its code.
+//!
+//! ```text
+//!                         ┌──────────────────────────┐
+//!         messages,       │           OPEN           │       a rule is broken:
+//!         pings, pongs ──▶│  reads and sends messages│──────────────┐
+//!                         └──┬────────────────────┬──┘              │
+//!           close(code)      │                    │  Close arrives  │
+//!     what is queued goes,   │                    │  its echo is    │
+//!     then Close             ▼                    │  queued         ▼
+//!                 ┌─────────────────────┐         │     ┌──────────────────────┐
+//!                 │       CLOSING       │         │     │        FAILED        │
+//!                 │ still reads; send   │         │     │ Close with 1002,     │
+//!                 │ does nothing        │────────────▶  │ 1007 or 1009 queued, │
+//!                 └──────────┬──────────┘ a rule  │     │ all input discarded  │
+//!                            │            is      │     └──────────────────────┘
+//!                            │            broken  │
+//!              Close arrives │                    │
+//!                            ▼                    ▼
+//!                 ┌──────────────────────────────────────────┐
+//!                 │                  CLOSED                  │
+//!                 │ close_sent and close_received; all input │
+//!                 │ is discarded, the server hangs up first  │
+//!                 └──────────────────────────────────────────┘
+//! ```
+//!
+//! Reading, a frame's header is followed by its payload in one of three ways:
+//!
+//! ```text
+//!              ┌────────┐ control frame     ┌─────────────────────────────────────────┐
+//!        ┌────▶│ header │──────────────────▶│ waits for up to 125 bytes               │──▶ event
+//!        │     └───┬──┬─┘                   └─────────────────────────────────────────┘
+//!        │         │  │ one frame, plain    ┌─────────────────────────────────────────┐
+//!        │         │  └────────────────────▶│ stays in the buffer, unmasked and       │──▶ event,
+//!        │         │                        │ checked for UTF-8 as it arrives         │    a slice
+//!        │         │                        └─────────────────────────────────────────┘    of it
+//!        │         │ fragment or compressed ┌─────────────────────────────────────────┐
+//!        │         └───────────────────────▶│ consumed as it arrives: joined or       │──▶ event
+//!        │                                  │ inflated, checked, limited              │    after
+//!        │                                  └────────────────────┬────────────────────┘    the last
+//!        └───────────────────────────────────────────────────────┘
+//! ```
+
+use bytes::{Bytes, BytesMut};
+
+use crate::error::Violation;
+use message::Reader;
+use outbox::Outbox;
+
+mod close;
+pub mod deflate;
+pub mod extension;
+mod frame;
+mod message;
+mod outbox;
+mod utf8;
+
+/// Which end of the connection this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Masks what it sends.
+    Client,
+    /// Expects what it receives to be masked.
+    Server,
+}
+
+/// What a message's payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// UTF-8.
+    Text,
+    /// Any bytes.
+    Binary,
+}
+
+/// What the peer did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A whole message.
+    Message {
+        /// Text or binary; text is valid UTF-8.
+        kind: Kind,
+        /// The message, decompressed.
+        payload: Bytes,
+    },
+    /// A Ping, which is already answered.
+    Ping(Bytes),
+    /// A Pong, asked for or not.
+    Pong(Bytes),
+    /// The peer closes the connection; our reply is already queued. Nothing follows.
+    Close {
+        /// The peer's code, if it sent one.
+        code: Option<u16>,
+        /// The peer's reason.
+        reason: String,
+    },
+}
+
+/// One end of a WebSocket connection, from the handshake to Close.
+pub struct Protocol {
+    reader: Reader,
+    outbox: Outbox,
+    reading: Reading,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Open,
+    /// The peer's Close has arrived.
+    Closed,
+    /// The peer broke a rule.
+    Failed,
+}
+
+impl Protocol {
+    /// An open connection. `deflate` is what the handshake agreed on.
+    pub fn new(role: Role, max_message_size: usize, deflate: Option<deflate::Agreement>) -> Self {
+        let decompressor = deflate
+            .as_ref()
+            .map(|agreement| agreement.decompressor(role));
+        let compressor = deflate.as_ref().map(|agreement| agreement.compressor(role));
+        Protocol {
+            reader: Reader::new(role == Role::Server, max_message_size, decompressor),
+            outbox: Outbox::new(role == Role::Client, compressor),
+            reading: Reading::Open,
+        }
+    }
+
+    /// Where the driver appends what it reads. There is always some spare capacity.
+    pub fn receive_buffer(&mut self) -> &mut BytesMut {
+        self.reader.buffer()
+    }
+
+    /// The next event; `None` if it takes more bytes.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the peer broke, once. The Close frame that tells it so is queued, and all
+    /// that arrives later is discarded.
+    #[inline]
+    pub fn poll(&mut self) -> Result<Option<Event>, Violation> {
+        if self.reading != Reading::Open {
+            self.reader.discard();
+            return Ok(None);
+        }
+        match self.reader.poll() {
+            Ok(None) => Ok(None),
+            Ok(Some(event)) => {
+                self.answer(&event);
+                Ok(Some(event))
+            }
+            Err(violation) => {
+                self.reading = Reading::Failed;
+                self.reader.discard();
+                self.outbox
+                    .close_now(&close::payload(Some(violation.code), violation.rule));
+                Err(violation)
+            }
+        }
+    }
+
+    /// Queues a message; a large one is not copied before its turn. Text must be UTF-8.
+    pub fn send(&mut self, kind: Kind, payload: Bytes) {
+        self.outbox.send(kind, payload);
+    }
+
+    /// Queues a small message, framed at once.
+    pub fn send_copy(&mut self, kind: Kind, payload: &[u8]) {
+        self.outbox.send_copy(kind, payload);
+    }
+
+    /// Sends a Ping with at most 125 bytes of `payload`, ahead of what is queued.
+    pub fn ping(&mut self, payload: &[u8]) {
+        self.outbox.ping(payload);
+    }
+
+    /// Sends what is queued, then Close. What is sent later is ignored. A reason without a code
+    /// cannot be sent, and one longer than 123 bytes is cut.
+    pub fn close(&mut self, code: Option<u16>, reason: &str) {
+        self.outbox.close(close::payload(code, reason));
+    }
+
+    /// The next bytes to write, at most about 128 KiB; empty if there is nothing to write.
+    #[inline]
+    pub fn transmit(&mut self) -> &[u8] {
+        self.outbox.transmit()
+    }
+
+    /// The first `written` bytes of [`transmit`](Protocol::transmit) were written.
+    #[inline]
+    pub fn advance(&mut self, written: usize) {
+        self.outbox.advance(written);
+    }
+
+    /// Payload bytes that were accepted by `send` and are not yet written. What a Close from the
+    /// peer left unsent stays counted.
+    pub fn buffered(&self) -> usize {
+        self.outbox.buffered()
+    }
+
+    /// Whether our Close is in what [`transmit`](Protocol::transmit) returns, or was.
+    pub fn close_sent(&self) -> bool {
+        self.outbox.close_sent()
+    }
+
+    /// Whether the peer's Close has arrived.
+    pub fn close_received(&self) -> bool {
+        self.reading == Reading::Closed
+    }
+
+    /// Gives back memory while nothing happens. Less than 4 KiB is held afterwards, beside
+    /// messages under way and the windows that context takeover needs.
+    pub fn trim(&mut self) {
+        self.reader.trim();
+        self.outbox.trim();
+    }
+
+    /// What an event asks of us (RFC 6455 sections 5.5.1 and 5.5.2).
+    #[inline]
+    fn answer(&mut self, event: &Event) {
+        match event {
+            Event::Message { .. } | Event::Pong(_) => {}
+            Event::Ping(payload) => self.outbox.pong(payload.clone()),
+            Event::Close { code, .. } => {
+                self.reading = Reading::Closed;
+                self.reader.discard();
+                self.outbox.close_now(&close::payload(*code, ""));
+            }
+        }
+    }
+}
+
+/// A broken rule and its close code.
+#[inline]
+fn violation<T>(code: u16, rule: &'static str) -> Result<T, Violation> {
+    Err(Violation { code, rule })
+}
