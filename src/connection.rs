@@ -136,6 +136,8 @@ pub struct Accepting {
     pub id: u64,
     /// The subprotocols it speaks.
     pub protocols: Vec<String>,
+    /// Header fields to add to the answer of every upgrade.
+    pub headers: Vec<(String, String)>,
     /// Its certificate and key.
     pub tls: Option<tls::Acceptor>,
     /// How long a client may take for TLS and the HTTP upgrade.
@@ -441,7 +443,8 @@ impl Worker {
                 Err(refusal) => return self.refuse(stream, &refusal.response, refusal.reason),
             }
         };
-        self.write_all(&mut stream, &upgraded.response)?;
+        let response = with_headers(&upgraded.response, &server.headers);
+        self.write_all(&mut stream, &response)?;
         Ok(self.welcome(stream, received, upgraded))
     }
 
@@ -595,6 +598,17 @@ impl Worker {
             }
         }
     }
+}
+
+/// An HTTP response without a body, with more header fields at its end.
+fn with_headers(response: &[u8], headers: &[(String, String)]) -> Vec<u8> {
+    let head = response.strip_suffix(b"\r\n").unwrap_or(response);
+    let mut response = head.to_vec();
+    for (name, value) in headers {
+        response.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    response.extend_from_slice(b"\r\n");
+    response
 }
 
 /// A place among a server's connections, given back at the end.
