@@ -1,10 +1,7 @@
-local busted = require("busted")
 local peer = require("support.peer")
 local program = require("support.program")
 local recorder = require("support.recorder")
 local websocket = require("websocket")
-
-local describe, it, setup, teardown = busted.describe, busted.it, busted.setup, busted.teardown
 
 -- Connects, sends "hello" once open, and closes after the answer.
 local function connect(url, params)
@@ -73,7 +70,7 @@ describe("a proxy", function()
   local function with(name, start, description, run)
     it(name .. " " .. description, function()
       if not program.installed(name) then
-        return busted.pending(name .. " is not installed")
+        return pending(name .. " is not installed")
       end
       local started = start()
       run(started, "127.0.0.1:" .. started.port)

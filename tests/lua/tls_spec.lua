@@ -1,10 +1,7 @@
-local busted = require("busted")
 local peer = require("support.peer")
 local program = require("support.program")
 local recorder = require("support.recorder")
 local websocket = require("websocket")
-
-local describe, it, setup, teardown = busted.describe, busted.it, busted.setup, busted.teardown
 
 -- Connects, sends "hello" once open, and closes after the answer.
 local function connect(url, params)
@@ -72,7 +69,7 @@ describe("TLS", function()
   local function with_nginx(name, run)
     it(name, function()
       if not nginx then
-        return busted.pending("nginx is not installed")
+        return pending("nginx is not installed")
       end
       run()
     end)
@@ -224,7 +221,7 @@ describe("TLS", function()
 
   with_nginx("lives in one process with LuaSec", function()
     if not (pcall(require, "ssl") and pcall(require, "socket")) then
-      return busted.pending("LuaSec is not installed for " .. _VERSION)
+      return pending("LuaSec is not installed for " .. _VERSION)
     end
     local parts = {
       luasec = [[
