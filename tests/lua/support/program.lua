@@ -127,6 +127,14 @@ function program.node_tls(name)
   return start(("exec node %sserver_tls.mjs %d %s"):format(SOURCE, port, files), port)
 end
 
+-- A server that answers the handshake as the path says.
+function program.answers()
+  local output =
+    assert(io.popen(BOUNDED .. "build/venv/bin/python -u " .. SOURCE .. "answers.py", "r"))
+  local pid, port = output:read("*l"):match("^(%d+) (%d+)$")
+  return setmetatable({ output = output, pid = pid, port = tonumber(port) }, Program)
+end
+
 -- Runs a script in a new process of this Lua, and returns what it prints.
 function program.lua(script, prefix)
   local interpreter = 0
