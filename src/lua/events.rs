@@ -14,8 +14,9 @@ use mlua::{Lua, MultiValue, Result};
 use super::tables;
 use crate::{
     connection::Connection,
+    lead::Lead,
     protocol::Kind,
-    queue::{ConnectionId, Event, MESSAGE_OVERHEAD, Queue, Sleep},
+    queue::{ConnectionId, Event, MESSAGE_OVERHEAD, Queue, Sleep, Woken},
     server::Server,
     workers::Workers,
 };
@@ -45,6 +46,7 @@ pub struct State {
     /// The servers that have not been closed, and those that were but have connections.
     pub servers: RefCell<HashMap<u64, Server>>,
     sleep: RefCell<Sleep>,
+    lead: RefCell<Lead>,
     /// Events taken from the queue and not yet delivered.
     ready: RefCell<VecDeque<(ConnectionId, Event)>>,
     /// How many of them this update delivers, and until when.
@@ -88,6 +90,7 @@ impl State {
             connections: RefCell::default(),
             servers: RefCell::default(),
             sleep: RefCell::new(sleep),
+            lead: RefCell::default(),
             ready: RefCell::default(),
             left: Cell::new(0),
             deadline: Cell::new(None),
@@ -162,6 +165,9 @@ impl State {
             }
             Event::Disconnected(closed) => {
                 let connection = self.connections.borrow_mut().remove(&id);
+                if let Some(connection) = &connection {
+                    self.lead.borrow_mut().forget(connection);
+                }
                 let last = connection.map(|it| tables::last(lua, &it)).transpose()?;
                 let reason = lua.create_string(&closed.reason)?;
                 let (code, clean) = (closed.code, closed.clean);
@@ -179,12 +185,10 @@ impl State {
         if kind == Kind::Text && simdutf8::basic::from_utf8(message).is_err() {
             return Some(NOT_UTF8);
         }
-        let full = self
-            .connections
-            .borrow()
-            .get(&id)?
-            .send(kind, message)
-            .err()?;
+        let connections = self.connections.borrow();
+        let connection = connections.get(&id)?;
+        self.lead.borrow_mut().follow(connection);
+        let full = connection.send(kind, message).err()?;
         *self.problem.borrow_mut() = format!(
             "the send queue is full: {} bytes wait, the message has {}, max_send_queue is {}",
             full.buffered,
@@ -200,8 +204,12 @@ impl State {
         let queue = self.workers.queue();
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
-            if !self.ready.borrow().is_empty() {
+            if !self.ready.borrow().is_empty() || !queue.is_empty() {
                 return Ok(true);
+            }
+            // Somebody who watches the descriptor expects events behind it, not a socket.
+            if !self.watched.get() && self.lead.borrow_mut().drive(queue) {
+                continue;
             }
             queue.arm();
             if !queue.is_empty() {
@@ -211,8 +219,10 @@ impl State {
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(false);
             }
-            if !self.sleep.borrow_mut().sleep(left)? {
-                return Ok(false);
+            match self.sleep.borrow_mut().sleep(left)? {
+                Woken::BySignal => return Ok(false),
+                Woken::BySocket => self.lead.borrow_mut().socket_is_ready(),
+                Woken::ByQueue => {}
             }
         }
     }
