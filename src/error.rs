@@ -1,6 +1,6 @@
 //! Why a connection failed: one error, the stage it happened in, a stable code.
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, net::SocketAddr, time::Duration};
 
 /// The step of a connection's life in which something failed, in the order they happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,7 +235,12 @@ pub enum ProxyError {
     /// The proxy's own name does not resolve.
     NotFound(String),
     /// No TCP connection to the proxy.
-    Connect(io::Error),
+    Connect {
+        /// The proxy's address whose failure tells most.
+        address: SocketAddr,
+        /// That failure.
+        error: io::Error,
+    },
     /// The proxy closed the connection before it answered.
     Closed,
     /// The proxy wants a user and password, or other ones.
@@ -247,7 +252,7 @@ pub enum ProxyError {
 }
 
 /// What went wrong in TLS.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum TlsError {
     /// The certificate or the session was refused by us or by the peer: why, in plain words.
     Handshake(String),
@@ -290,6 +295,17 @@ pub enum Error {
     },
     /// The operating system's error in a stage.
     Io(Stage, io::Error),
+    /// No TCP connection: the address whose failure tells most, and that failure.
+    Connect(SocketAddr, io::Error),
+    /// No socket to listen on.
+    Listen {
+        /// The name or address that was asked for.
+        host: String,
+        /// The port that was asked for.
+        port: u16,
+        /// The operating system's error.
+        error: io::Error,
+    },
     /// The way through a proxy failed.
     Proxy(ProxyError),
     /// TLS failed.
@@ -305,11 +321,24 @@ pub enum Error {
 }
 
 impl Error {
+    /// An error of a stream's read or write in a stage. TLS speaks through them too: a peer
+    /// may refuse our certificate after the handshake (RFC 8446 section 4.4.2.4).
+    pub fn io(stage: Stage, error: io::Error) -> Self {
+        match error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<TlsError>())
+        {
+            Some(tls) => Error::Tls(tls.clone()),
+            None => Error::Io(stage, error),
+        }
+    }
+
     /// The stage that failed.
     pub fn stage(&self) -> Stage {
         match self {
             Error::Url(_) | Error::Cancelled | Error::Resolve { .. } => Stage::Resolve,
             Error::Timeout(stage, _) | Error::Io(stage, _) | Error::Dropped(stage) => *stage,
+            Error::Connect(..) | Error::Listen { .. } => Stage::Connect,
             Error::Proxy(_) => Stage::Proxy,
             Error::Tls(_) => Stage::Tls,
             Error::Handshake(_) => Stage::Handshake,
@@ -328,12 +357,18 @@ impl Error {
                 temporary: true, ..
             } => SocketError::Temporary,
             Error::Resolve { .. } => SocketError::HostNotFound,
-            Error::Io(_, error) => SocketError::from_io(error),
+            Error::Io(_, error) | Error::Connect(_, error) | Error::Listen { error, .. } => {
+                SocketError::from_io(error)
+            }
             Error::Proxy(error) => match error {
                 ProxyError::NotFound(_) => SocketError::ProxyNotFound,
-                ProxyError::Connect(_) | ProxyError::Refused(_) => {
-                    SocketError::ProxyConnectionRefused
-                }
+                ProxyError::Connect { error, .. } => match SocketError::from_io(error) {
+                    SocketError::SocketTimeout => SocketError::ProxyConnectionTimeout,
+                    SocketError::SocketResource => SocketError::SocketResource,
+                    _ => SocketError::ProxyConnectionRefused,
+                },
+                ProxyError::Refused(_) => SocketError::ProxyConnectionRefused,
+
                 ProxyError::Closed => SocketError::ProxyConnectionClosed,
                 ProxyError::AuthenticationRequired(_) => SocketError::ProxyAuthenticationRequired,
                 ProxyError::Protocol(_) => SocketError::ProxyProtocol,
@@ -380,6 +415,10 @@ impl fmt::Display for Error {
             Error::Cancelled => f.write_str("closed before the connection was established"),
             Error::Resolve { host, reason, .. } => write!(f, "cannot resolve '{host}': {reason}"),
             Error::Io(stage, error) => write!(f, "{stage}: {error}"),
+            Error::Connect(address, error) => write!(f, "cannot connect to {address}: {error}"),
+            Error::Listen { host, port, error } => {
+                write!(f, "cannot listen on '{host}', port {port}: {error}")
+            }
             Error::Proxy(error) => write!(f, "proxy: {error}"),
             Error::Tls(error) => write!(f, "tls: {error}"),
             Error::Handshake(error) => write!(f, "handshake: {error}"),
@@ -396,7 +435,9 @@ impl fmt::Display for ProxyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ProxyError::NotFound(reason) => write!(f, "not found: {reason}"),
-            ProxyError::Connect(error) => write!(f, "cannot connect: {error}"),
+            ProxyError::Connect { address, error } => {
+                write!(f, "cannot connect to {address}: {error}")
+            }
             ProxyError::Closed => f.write_str("closed the connection before it answered"),
             ProxyError::AuthenticationRequired(reason) => {
                 write!(f, "authentication required: {reason}")
@@ -432,10 +473,15 @@ impl fmt::Display for HandshakeError {
     }
 }
 
+impl std::error::Error for TlsError {}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Io(_, error) | Error::Proxy(ProxyError::Connect(error)) => Some(error),
+            Error::Io(_, error)
+            | Error::Connect(_, error)
+            | Error::Listen { error, .. }
+            | Error::Proxy(ProxyError::Connect { error, .. }) => Some(error),
             _ => None,
         }
     }

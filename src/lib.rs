@@ -1,6 +1,51 @@
 //! WebSockets for Lua, and the core they stand on.
+//!
+//! In scope: RFC 6455 and RFC 7692 as client and as server, over TCP and TLS, directly or
+//! through a proxy; a worker thread for each connection; one queue of events for each Lua
+//! state; the Lua module `websocket` on top.
+//!
+//! Out of scope: HTTP beyond the upgrade, an event loop of our own (the host has one), timers
+//! and threads for scripts.
+//!
+//! The parts, from the wire to the script:
+//!
+//! - [`protocol`]: frames, messages, compression and close codes, on bytes alone.
+//! - [`handshake`]: the HTTP upgrade of both sides, on bytes alone.
+//! - [`net`]: from a URL to a connected stream: names, addresses, proxies, TLS.
+//! - [`connection`]: the worker that goes through all of these, and the host's handle on it.
+//!   `link` is its second half: an open connection.
+//! - [`server`]: the listener, whose sockets become connections.
+//! - [`workers`], [`queue`], [`stats`]: the threads of one Lua state, and what comes of them.
+//! - [`config`], [`error`]: what a connection is told, and why it failed.
+//! - `lua`: the module table; the only part that knows Lua.
 
+#![deny(missing_docs)]
+
+pub mod config;
+pub mod connection;
 pub mod error;
 pub mod handshake;
+mod link;
+#[cfg(any(
+    feature = "lua51",
+    feature = "lua52",
+    feature = "lua53",
+    feature = "lua54",
+    feature = "lua55"
+))]
+mod lua;
 pub mod net;
 pub mod protocol;
+pub mod queue;
+pub mod server;
+pub mod stats;
+pub mod workers;
+
+#[cfg(any(
+    feature = "lua51",
+    feature = "lua52",
+    feature = "lua53",
+    feature = "lua54",
+    feature = "lua55"
+))]
+pub use lua::open;

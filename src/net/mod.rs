@@ -3,6 +3,23 @@
 //! Every stage is a straight-line function that sleeps in the caller's [`Reactor`], so one
 //! deadline and one cancellation hold for all of them. Knows nothing of WebSocket frames.
 
+mod credentials;
+mod der;
+pub mod dial;
+pub mod endpoint;
+mod listen;
+mod offload;
+pub mod proxy;
 mod reactor;
+pub mod resolve;
+pub mod stream;
+pub mod tls;
 
+pub use dial::dial;
+pub use endpoint::Endpoint;
+pub use listen::listen;
+pub use mio::net::{TcpListener, TcpStream};
+pub use proxy::{Proxy, ProxyChoice};
 pub use reactor::{Reactor, SOCKET, WAKE};
+pub use resolve::resolve;
+pub use stream::Stream;

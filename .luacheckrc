@@ -1,0 +1,13 @@
+std = "max"
+max_line_length = 100
+exclude_files = { "build", "node_modules", "target", "**/.venv" }
+
+-- The embedded modules run on every Lua.
+files["lua"] = { std = "min" }
+files["library"] = { ignore = { "212" } } -- declarations have no bodies
+files["tests/lua"] = { std = "max+busted" }
+files["examples/love"] = { std = "luajit+love" }
+files["tests/hosts/love"] = { std = "luajit+love" }
+files["examples/nvim"] = { std = "luajit", read_globals = { "vim" } }
+files["tests/hosts/nvim"] = { std = "luajit", read_globals = { "vim" } }
+files["tests/hosts/mpv"] = { std = "lua52", read_globals = { "mp" } }

@@ -1,0 +1,96 @@
+# `make help` lists the targets. LUA picks one Lua version: 5.1, jit, 5.2, 5.3, 5.4 or 5.5;
+# without it `make build` and `make test` take all of them.
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+CARGO_FLAGS ?= --locked
+SECONDS ?= 60
+URL ?=
+
+# A rock is built for the interpreter that runs LuaRocks.
+ifdef INTERPRETER
+  LUA := $(shell "$(INTERPRETER)" -e "print((_VERSION:gsub('^Lua ', '')))")
+endif
+
+ALL_LUAS := 5.1 5.2 5.3 5.4 5.5
+# LuaJIT loads what is built for Lua 5.1.
+LUAS := $(patsubst jit,5.1,$(or $(LUA),$(ALL_LUAS)))
+UNKNOWN_LUAS := $(filter-out $(ALL_LUAS),$(LUAS))
+ifneq ($(UNKNOWN_LUAS),)
+$(error LUA=$(LUA): known are 5.1, jit, 5.2, 5.3, 5.4 and 5.5)
+endif
+
+ifeq ($(OS),Windows_NT)
+  BUILT := websocket.dll
+  MODULE := websocket.dll
+else ifeq ($(shell uname -s),Darwin)
+  BUILT := libwebsocket.dylib
+  MODULE := websocket.so
+else
+  BUILT := libwebsocket.so
+  MODULE := websocket.so
+endif
+
+# On Linux and the BSDs TLS is the system's OpenSSL; without its headers one is built from source.
+TLS_FEATURE := $(shell tests/openssl-feature)
+comma := ,
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: ## a Lua echo server and client in a Rust host; URL=wss://... talks to a server of yours
+	@tests/openssl-feature --explain
+	cargo build $(CARGO_FLAGS) --quiet --example host --features lua54,vendored$(addprefix $(comma),$(TLS_FEATURE))
+	@$(TARGET)/debug/examples/host examples/echo.lua $(URL)
+
+.PHONY: build
+build: $(addprefix build-lua,$(LUAS)) ## build/luaX.Y/websocket.so; LUA=5.1|jit|5.2|5.3|5.4|5.5 for one
+
+.PHONY: $(addprefix build-lua,$(ALL_LUAS))
+$(addprefix build-lua,$(ALL_LUAS)): build-lua%:
+	@tests/openssl-feature --explain
+	cargo build $(CARGO_FLAGS) --release --target-dir $(TARGET)/lua$* \
+	  --features lua$(subst .,,$*),module$(addprefix $(comma),$(TLS_FEATURE))
+	@mkdir -p build/lua$*
+	@cp $(TARGET)/lua$*/release/$(BUILT) build/lua$*/$(MODULE).new
+	@mv build/lua$*/$(MODULE).new build/lua$*/$(MODULE)
+
+.PHONY: install
+install: build ## copy one Lua's library: make install LUA=5.4 LIBDIR=/usr/local/lib/lua/5.4
+	@test -n "$(LIBDIR)" || { echo "make install needs LIBDIR, a directory of package.cpath" >&2; exit 1; }
+	@mkdir -p "$(LIBDIR)"
+	cp build/lua$(firstword $(LUAS))/$(MODULE) "$(LIBDIR)"
+
+.PHONY: tools
+tools: ## install what the tests need: apt, npm, and pip into build/venv
+	@tests/install
+
+.PHONY: test
+test: tools ## every check and test; LUA=5.4 for one Lua's part
+	@LUA="$(LUA)" tests/run
+
+.PHONY: annotations
+annotations: ## check the LuaCATS annotations against the examples
+	@tests/annotations
+
+.PHONY: format
+format: tools ## format Rust and Lua
+	cargo fmt
+	node_modules/.bin/stylua lua library examples tests
+
+.PHONY: bench
+bench: tools build ## measure against other clients, side by side
+	@benches/run
+
+.PHONY: autobahn
+autobahn: tools build ## the Autobahn test suite, as client and as server
+	@tests/autobahn/run
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for SECONDS=60
+	@fuzz/run $(SECONDS)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf build $(TARGET)

@@ -1,0 +1,157 @@
+--- The browser's WebSocket: https://websockets.spec.whatwg.org, in Lua's spelling.
+local websocket = ...
+
+local EventTarget = require("websocket.EventTarget")
+local Exception = require("websocket.exception")
+local Link = require("websocket.link")
+local arguments = require("websocket.arguments")
+local codes = require("websocket.codes")
+local members = require("websocket.members")
+local spellings = require("websocket.spellings")
+
+local CONNECTING, OPEN = 0, 1
+local raise = Exception.raise
+
+local WebSocket = { CloseCode = codes.CloseCode, SocketError = codes.SocketError }
+local metatable = { __name = "WebSocket" }
+local constants = { CONNECTING = 0, OPEN = 1, CLOSING = 2, CLOSED = 3 }
+local events = { onopen = "open", onmessage = "message", onerror = "error", onclose = "close" }
+local methods, getters, setters = {}, {}, {}
+
+--- What is wrong with an option is raised by the module; here it gets the script's line.
+local function open_connection(address, params)
+  local ok, connection = pcall(websocket.connect, address.href, params, Link.receive)
+  if not ok then
+    raise("TypeError", tostring(connection))
+  end
+  return connection
+end
+
+local function connect(address, protocols, options)
+  local link = Link.new(address, protocols[1] ~= nil)
+  local params = {}
+  for name, value in pairs(options) do
+    params[name] = value
+  end
+  params.protocol = protocols[1] and protocols or nil
+  params.self = link
+  link:bind(open_connection(address, params))
+  return link
+end
+
+local function new_object(link)
+  local socket = { _listeners = {}, _link = link, _binary_type = "blob", _dropped = 0 }
+  link:attach(socket)
+  return setmetatable(socket, metatable)
+end
+
+--- `WebSocket(url[, protocols[, options]])`, or `WebSocket(other)`: a second object on the
+--- connection of another, with handlers of its own.
+function WebSocket.new(target, protocols, options)
+  local kind = getmetatable(target)
+  if kind == metatable then
+    return new_object(target._link)
+  elseif kind == Link then
+    return new_object(target)
+  end
+  options = arguments.options(options)
+  local address = arguments.url(target, options.allowAnyPort)
+  if protocols == nil then
+    protocols = options.protocol
+  end
+  return new_object(connect(address, arguments.protocols(protocols), options))
+end
+
+--- `websocket.createWebSocket`: an empty protocol is none.
+function WebSocket.create(url, protocol)
+  return WebSocket.new(url, protocol ~= "" and protocol or nil)
+end
+
+function WebSocket.isSupported()
+  return true
+end
+
+local function drop(socket, text)
+  socket._dropped = socket._dropped + #text
+end
+
+--- The module refused a message of an open connection: what did it not like?
+local function refuse(socket, text, as, reason)
+  arguments.check_text(text, as)
+  if socket._link:accepts() then
+    raise("QuotaExceededError", tostring(reason))
+  end
+  drop(socket, text)
+end
+
+--- `send(data)` is a text message, `send(data, "binary")` a binary one.
+function methods:send(data, kind)
+  local text, as = arguments.message(data, kind)
+  local link = self._link
+  if link.readyState == OPEN then
+    local ok, reason = pcall(websocket.send, link.connection, text, as)
+    if not ok then
+      refuse(self, text, as, reason)
+    end
+  elseif link.readyState == CONNECTING then
+    raise("InvalidStateError", "the WebSocket is not open yet")
+  else
+    arguments.check_text(text, as)
+    drop(self, text)
+  end
+end
+
+--- `close([code[, reason]])`. Without a code it sends 1000, where browsers send none.
+function methods:close(code, reason)
+  self._link:close(arguments.close(code, reason))
+end
+
+--- Removes all handlers, then closes.
+function methods:destroy()
+  EventTarget.clear(self)
+  self._link:detach(self)
+  self._link:close(1000, "")
+end
+
+for name, method in pairs(spellings) do
+  methods[name] = method
+end
+for _, name in ipairs({ "addEventListener", "removeEventListener", "dispatchEvent" }) do
+  methods[name] = EventTarget[name]
+end
+
+for _, name in ipairs({ "url", "readyState", "protocol", "extensions", "handshakeResponse" }) do
+  getters[name] = function(socket)
+    return socket._link[name]
+  end
+end
+
+--- Bytes that `send` took and the network did not, those after the close included.
+function getters.bufferedAmount(socket)
+  return socket._link:buffered() + socket._dropped
+end
+
+function getters.binaryType(socket)
+  return socket._binary_type
+end
+
+function setters.binaryType(socket, value)
+  socket._binary_type = arguments.binary_type(value)
+end
+
+members.of_objects(metatable, {
+  methods = methods,
+  getters = getters,
+  setters = setters,
+  constants = constants,
+  events = events,
+})
+metatable.__close = methods.destroy
+
+local state_names = { [0] = "connecting", "open", "closing", "closed" }
+
+function metatable.__tostring(socket)
+  return ("WebSocket (%s, %s)"):format(socket.url, state_names[socket.readyState])
+end
+
+return members.of_class(WebSocket, constants)

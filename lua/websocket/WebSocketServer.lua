@@ -1,0 +1,135 @@
+--- A server whose connections are WebSocket objects.
+local websocket = ...
+
+local Exception = require("websocket.exception")
+local Link = require("websocket.link")
+local Signal = require("websocket.signal")
+local WebSocket = require("websocket.WebSocket")
+local arguments = require("websocket.arguments")
+local members = require("websocket.members")
+
+local EVENT_CONNECTED, EVENT_DISCONNECTED = websocket.EVENT_CONNECTED, websocket.EVENT_DISCONNECTED
+
+local WebSocketServer = {}
+local metatable = { __name = "WebSocketServer" }
+local methods, getters, setters = {}, {}, {}
+
+-- What the server's options are called where they differ from the module's parameters.
+local parameter_names = { maxConnections = "max_connections" }
+
+local function read_options(options, server)
+  local params = {}
+  for name, value in pairs(options) do
+    params[parameter_names[name] or name] = value
+  end
+  if params.serverName then
+    params.headers = { Server = params.serverName }
+    params.serverName = nil
+  end
+  params.self = server
+  return params
+end
+
+--- What a script sees of the URL of an accepted connection: the server's, and the path.
+local function address_of(server, request)
+  return { href = server._handle.url:gsub("/$", "") .. request.path, origin = server._handle.url }
+end
+
+local function greet(server, connection, data)
+  local link = Link.new(address_of(server, data.request), false)
+  local socket = WebSocket.new(link)
+  server._links[connection] = link
+  link:open(connection, data)
+  server._signal:emit(socket, data.request)
+end
+
+--- The module's callback, with the server as its `self`.
+local function receive(server, connection, data)
+  local event = data.event
+  if event == EVENT_CONNECTED then
+    greet(server, connection, data)
+    return
+  end
+  local link = server._links[connection]
+  if event == EVENT_DISCONNECTED then
+    server._links[connection] = nil
+  end
+  if link then
+    Link.receive(link, connection, data)
+  end
+end
+
+--- `WebSocketServer{port = 0, host = "127.0.0.1", ...}` listens at once, or raises why not.
+function WebSocketServer.new(options)
+  options = arguments.options(options)
+  local server = { _links = {}, _signal = Signal.new(), _listening = false }
+  local params = read_options(options, server)
+  local ok, handle = pcall(websocket.listen, params, receive)
+  if not ok then
+    Exception.raise("NetworkError", tostring(handle))
+  end
+  server._handle = handle
+  server._listening = true
+  server._url, server._port = handle.url, handle.port
+  server._server_name = options.serverName or ""
+  return setmetatable(server, metatable)
+end
+
+--- Sends 1001 to all and stops.
+function methods:close()
+  if not self._listening then
+    return
+  end
+  self._listening = false
+  for _, link in pairs(self._links) do
+    link:close(1001, "Server closing.")
+  end
+  self._handle:close()
+end
+
+function getters.url(server)
+  return server._url
+end
+
+function getters.port(server)
+  return server._port
+end
+
+function getters.listening(server)
+  return server._listening
+end
+
+function getters.serverName(server)
+  return server._server_name
+end
+
+function getters.newConnection(server)
+  return server._signal
+end
+
+function getters.onconnection(server)
+  return server._onconnection
+end
+
+--- `fn(socket, request)`, like those of `newConnection`.
+function setters.onconnection(server, callback)
+  if callback ~= nil and type(callback) ~= "function" then
+    Exception.raise("TypeError", "onconnection must be a function, not a " .. type(callback))
+  end
+  server._signal:disconnect(server._slot)
+  server._onconnection = callback
+  -- A function of its own: the callback itself may be connected as well.
+  server._slot = callback
+    and server._signal:connect(function(socket, request)
+      callback(socket, request)
+    end)
+end
+
+members.of_objects(metatable, { methods = methods, getters = getters, setters = setters })
+metatable.__close = methods.close
+
+function metatable.__tostring(server)
+  return ("WebSocketServer (%s%s)"):format(server.url, server.listening and "" or ", closed")
+end
+
+return members.of_class(WebSocketServer, {})

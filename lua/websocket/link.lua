@@ -1,0 +1,197 @@
+--- One connection of the module, and the WebSocket objects that share it: turns the module's
+--- events into theirs.
+local websocket = ...
+
+local EventTarget = require("websocket.EventTarget")
+local codes = require("websocket.codes")
+
+local dispatch = EventTarget.dispatch
+local CONNECTING, OPEN, CLOSING, CLOSED = 0, 1, 2, 3
+local EVENT_CONNECTED, EVENT_DISCONNECTED = websocket.EVENT_CONNECTED, websocket.EVENT_DISCONNECTED
+local EVENT_MESSAGE, EVENT_ERROR = websocket.EVENT_MESSAGE, websocket.EVENT_ERROR
+local DATA_TYPE_BINARY = websocket.DATA_TYPE_BINARY
+
+local Link = {}
+Link.__index = Link
+
+--- `address` is what url.parse returns; `wants_protocol`: a server that names none is refused.
+function Link.new(address, wants_protocol)
+  return setmetatable({
+    readyState = CONNECTING,
+    url = address.href,
+    origin = address.origin,
+    protocol = "",
+    extensions = "",
+    wants_protocol = wants_protocol,
+    was_open = false,
+    has_failed = false,
+    buffered_at_end = 0,
+    sockets = {},
+  }, Link)
+end
+
+--- `sockets` never changes in place: an event goes to those that were there when it came.
+function Link:attach(socket)
+  local sockets = {}
+  for i, other in ipairs(self.sockets) do
+    sockets[i] = other
+  end
+  sockets[#sockets + 1] = socket
+  self.sockets = sockets
+end
+
+function Link:detach(socket)
+  local sockets = {}
+  for _, other in ipairs(self.sockets) do
+    if other ~= socket then
+      sockets[#sockets + 1] = other
+    end
+  end
+  self.sockets = sockets
+end
+
+--- The connection that it is about; from now on it may be closed.
+function Link:bind(connection)
+  self.connection = connection
+  self.url = connection.url or self.url
+end
+
+--- Whether the module still takes messages.
+function Link:accepts()
+  return self.connection ~= nil and self.connection:state() == "open"
+end
+
+--- Bytes that were given to `send` and not yet to the network; when it is over, what was left.
+function Link:buffered()
+  return self.connection and self.connection:buffered() or self.buffered_at_end
+end
+
+--- Nothing, once the connection is closing.
+function Link:close(code, reason)
+  if self.readyState >= CLOSING then
+    return
+  end
+  self.readyState = CLOSING
+  websocket.disconnect(self.connection, code, reason)
+end
+
+local function emit_open(link)
+  for _, socket in ipairs(link.sockets) do
+    dispatch(socket, { type = "open", target = socket, currentTarget = socket })
+  end
+end
+
+local function emit_error(link, code, message)
+  for _, socket in ipairs(link.sockets) do
+    dispatch(socket, {
+      type = "error",
+      target = socket,
+      currentTarget = socket,
+      code = code,
+      name = codes.error_names[code] or "UnknownSocketError",
+      message = message,
+    })
+  end
+end
+
+local function emit_close(link, code, reason, clean)
+  for _, socket in ipairs(link.sockets) do
+    dispatch(socket, {
+      type = "close",
+      target = socket,
+      currentTarget = socket,
+      code = code,
+      reason = reason,
+      wasClean = clean,
+    })
+  end
+end
+
+--- The first failure; what goes wrong after it is its consequence.
+local function fail(link, code, message)
+  if link.has_failed then
+    return
+  end
+  link.has_failed = true
+  link.readyState = CLOSED
+  emit_error(link, code, message)
+end
+
+--- A server that confirms none of the offered subprotocols is refused, as the WHATWG
+--- standard asks; the module itself accepts it, as RFC 6455 does.
+local function refuse_protocol(link, connection)
+  websocket.disconnect(connection)
+  fail(
+    link,
+    codes.SocketError.OperationError,
+    "the server chose none of the subprotocols that were offered"
+  )
+end
+
+function Link:open(connection, data)
+  self:bind(connection)
+  self.protocol = connection.protocol or ""
+  self.extensions = connection.extensions or ""
+  self.handshakeResponse = data.handshake_response
+  if self.readyState ~= CONNECTING then
+    return
+  elseif self.wants_protocol and self.protocol == "" then
+    refuse_protocol(self, connection)
+    return
+  end
+  self.readyState = OPEN
+  self.was_open = true
+  emit_open(self)
+end
+
+local function finish(link, connection, data)
+  link.buffered_at_end = connection:buffered()
+  link.connection = nil
+  if not link.was_open then
+    fail(
+      link,
+      codes.SocketError.OperationError,
+      "the WebSocket was closed before the connection was established"
+    )
+  end
+  link.readyState = CLOSED
+  if link.has_failed then
+    emit_close(link, codes.CloseCode.AbnormalDisconnection, "", false)
+  else
+    emit_close(link, data.code, data.reason, data.clean)
+  end
+  link.sockets = {}
+end
+
+--- The module's callback, with the link as its `self`.
+function Link.receive(link, connection, data)
+  local event = data.event
+  if event == EVENT_MESSAGE then
+    if link.readyState ~= OPEN then
+      return
+    end
+    local sockets = link.sockets
+    for i = 1, #sockets do
+      local socket = sockets[i]
+      if socket._listeners.message then
+        dispatch(socket, {
+          type = "message",
+          target = socket,
+          currentTarget = socket,
+          data = data.message,
+          origin = link.origin,
+          binary = data.type == DATA_TYPE_BINARY,
+        })
+      end
+    end
+  elseif event == EVENT_CONNECTED then
+    link:open(connection, data)
+  elseif event == EVENT_ERROR then
+    link.handshakeResponse = data.handshake_response or link.handshakeResponse
+    fail(link, data.error, data.message)
+  elseif event == EVENT_DISCONNECTED then
+    finish(link, connection, data)
+  end
+end
+
+return Link

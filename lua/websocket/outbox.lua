@@ -1,0 +1,90 @@
+--- The messages of a socket that comes and goes: those that wait for a connection, and those
+--- that the present connection took and has not written yet.
+local Exception = require("websocket.exception")
+local arguments = require("websocket.arguments")
+
+local Outbox = {}
+Outbox.__index = Outbox
+
+--- At most `limit` bytes wait.
+function Outbox.new(limit)
+  return setmetatable({ limit = limit, bytes = 0, waiting = {} }, Outbox):attach()
+end
+
+--- A new connection, which has been given nothing.
+function Outbox:attach()
+  self.given, self.first, self.last, self.total = {}, 1, 0, 0
+  return self
+end
+
+--- Takes a message for later, or raises.
+function Outbox:put(data, kind)
+  local text, as = arguments.message(data, kind)
+  arguments.check_text(text, as)
+  if self.bytes + #text > self.limit then
+    local message = "%d bytes wait for a connection already, and %d is the most"
+    Exception.raise("QuotaExceededError", message:format(self.bytes, self.limit))
+  end
+  self.bytes = self.bytes + #text
+  self.waiting[#self.waiting + 1] = { text = text, kind = kind }
+end
+
+--- What the connection has written is the network's; it is not sent again.
+local function forget_written(self, link)
+  local given, first = self.given, self.first
+  local written = self.total - link:buffered()
+  while first <= self.last and given[first].ends_at <= written do
+    given[first] = nil
+    first = first + 1
+  end
+  self.first = first
+end
+
+--- Sends a message on an open socket.
+function Outbox:send(socket, data, kind)
+  local text = arguments.message(data, kind)
+  socket:send(text, kind)
+  self.total = self.total + #text
+  self.last = self.last + 1
+  self.given[self.last] = { text = text, kind = kind, ends_at = self.total }
+  forget_written(self, socket._link)
+end
+
+--- Sends what waits, in order. What the socket refuses keeps waiting.
+function Outbox:send_all(socket)
+  local waiting = self.waiting
+  local sent = 0
+  while waiting[sent + 1] and pcall(self.send, self, socket, waiting[sent + 1].text, waiting[sent + 1].kind) do
+    sent = sent + 1
+    self.bytes = self.bytes - #waiting[sent].text
+  end
+  self.waiting = {}
+  for i = sent + 1, #waiting do
+    self.waiting[i - sent] = waiting[i]
+  end
+end
+
+--- After the end of a connection: a message that it had not written to its last byte cannot
+--- have arrived, so it waits again, before the others.
+function Outbox:take_back(socket)
+  forget_written(self, socket._link)
+  local waiting = {}
+  for i = self.first, self.last do
+    waiting[#waiting + 1] = self.given[i]
+    self.bytes = self.bytes + #self.given[i].text
+  end
+  for _, message in ipairs(self.waiting) do
+    waiting[#waiting + 1] = message
+  end
+  self.waiting = waiting
+  self:attach()
+end
+
+--- Drops all messages. Returns how many bytes they had.
+function Outbox:discard()
+  local bytes = self.bytes
+  self.waiting, self.bytes = {}, 0
+  return bytes
+end
+
+return Outbox

@@ -1,0 +1,119 @@
+//! The options of a connection and of a server, and their defaults.
+
+use std::time::Duration;
+
+pub use crate::{
+    net::{ProxyChoice, tls::TlsOptions},
+    protocol::deflate::Config as Compression,
+};
+
+/// How a connection behaves once it exists, whichever side opened it.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The longest message accepted, in bytes after inflation; a longer one is closed with 1009.
+    pub max_message_size: usize,
+    /// Bytes received and not yet delivered at which reading pauses.
+    pub max_receive_queue: usize,
+    /// Bytes accepted by `send` and not yet written beyond which `send` fails.
+    pub max_send_queue: usize,
+    /// How long to wait for the peer's Close.
+    pub close_timeout: Duration,
+    /// How often to ping, if at all.
+    pub ping_interval: Option<Duration>,
+    /// How long the answer to a ping may take.
+    pub ping_timeout: Duration,
+    /// Options of permessage-deflate, or `None` to do without.
+    pub compression: Option<Compression>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_message_size: 64 << 20,
+            max_receive_queue: 16 << 20,
+            max_send_queue: 64 << 20,
+            close_timeout: Duration::from_millis(3000),
+            ping_interval: None,
+            ping_timeout: Duration::from_millis(20_000),
+            compression: Some(Compression::default()),
+        }
+    }
+}
+
+/// How to connect.
+#[derive(Clone, Debug)]
+pub struct ConnectConfig {
+    /// For the whole sequence: DNS, TCP, proxy, TLS, HTTP upgrade.
+    pub timeout: Duration,
+    /// How long to wait before the sequence begins.
+    pub delay: Duration,
+    /// The subprotocols to offer, most wanted first.
+    pub protocols: Vec<String>,
+    /// Header fields to add to the request, or to send in place of the default ones.
+    pub headers: Vec<(String, String)>,
+    /// What is trusted, and what we show of ourselves.
+    pub tls: TlsOptions,
+    /// Through which proxy.
+    pub proxy: ProxyChoice,
+    /// The connection's own limits.
+    pub limits: Limits,
+}
+
+impl Default for ConnectConfig {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_millis(3000),
+            delay: Duration::ZERO,
+            protocols: Vec::new(),
+            headers: Vec::new(),
+            tls: TlsOptions::default(),
+            proxy: ProxyChoice::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// How to listen.
+#[derive(Clone, Debug)]
+pub struct ListenConfig {
+    /// The address or name to bind.
+    pub host: String,
+    /// The port to bind; 0 lets the system choose.
+    pub port: u16,
+    /// The subprotocols that the server speaks.
+    pub protocols: Vec<String>,
+    /// Header fields to add to the answer of every upgrade.
+    pub headers: Vec<(String, String)>,
+    /// How long a client may take for TLS and the HTTP upgrade.
+    pub timeout: Duration,
+    /// Connections beyond this many are answered with 503.
+    pub max_connections: usize,
+    /// Certificate and key, each as PEM text or a file's path: the server speaks TLS.
+    pub tls: Option<Identity>,
+    /// The limits of each connection.
+    pub limits: Limits,
+}
+
+/// A server's certificate and its private key, each as PEM text or a file's path.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The certificate, followed by the intermediate ones.
+    pub certificate: String,
+    /// The private key, PKCS#8.
+    pub key: String,
+}
+
+impl Default for ListenConfig {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            protocols: Vec::new(),
+            headers: Vec::new(),
+            timeout: Duration::from_millis(3000),
+            max_connections: usize::MAX,
+            tls: None,
+            limits: Limits::default(),
+        }
+    }
+}

@@ -1,0 +1,632 @@
+//! A connection: the handle that the host holds, and the worker thread behind it.
+//!
+//! The worker reads as its sequence: delay, resolve, dial, proxy, TLS, handshake, then turns
+//! of the [`Link`] until it is over. It sleeps in one place, its [`Reactor`].
+
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use crossbeam_channel::{Receiver, Sender};
+use mio::Waker;
+
+use crate::{
+    config::{ConnectConfig, Limits},
+    error::{Error, HandshakeError, Response, Stage},
+    handshake::{ClientHandshake, ClientRequest, ServerHandshake, Upgraded},
+    link::{Link, Parts},
+    net::{Endpoint, Proxy, Reactor, SOCKET, Stream, TcpStream, dial, resolve, tls},
+    protocol::{Kind, Protocol, Role, deflate},
+    queue::{Closed, ConnectionId, Event, Flow},
+    stats::Stats,
+    workers::{Stop, Workers},
+};
+
+/// Messages up to this size are put into the out buffer by the thread that sends them.
+const SEND_DIRECTLY: usize = 4096;
+
+/// The answer of a server that has as many connections as it may have.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+/// What the host asks of a worker.
+#[derive(Debug)]
+pub enum Command {
+    /// Queue one message.
+    Send(Kind, Bytes),
+    /// Send what is queued, then Close.
+    Close(u16, String),
+    /// The host is going away: Close 1001, and end by then whatever the peer does.
+    Abandon(Instant),
+}
+
+/// What came of the handshake, for the CONNECTED event.
+#[derive(Debug)]
+pub struct Opened {
+    /// The connection itself: the host meets an accepted one here for the first time.
+    pub connection: Arc<Connection>,
+    /// The subprotocol that both sides speak, or "".
+    pub protocol: String,
+    /// `Sec-WebSocket-Extensions` as agreed, or "".
+    pub extensions: String,
+    /// The peer's address.
+    pub remote_address: Option<SocketAddr>,
+    /// The server's answer: on a client.
+    pub response: Option<Response>,
+    /// The client's request: on a server.
+    pub request: Option<Request>,
+}
+
+/// The request with which a client opened a connection to our server.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The request target: path and query.
+    pub path: String,
+    /// Header names as sent, and their values, in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// The host's handle on a connection. Its worker holds the same.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its number in the queue.
+    pub id: ConnectionId,
+    /// The server that accepted it, if one did.
+    pub server: Option<u64>,
+    /// Undelivered bytes, and whether they hold up reading.
+    pub flow: Flow,
+    /// What has gone through it.
+    pub stats: Stats,
+    max_send_queue: usize,
+    /// Payload bytes accepted and not yet written.
+    buffered: AtomicUsize,
+    commands: Sender<Command>,
+    /// None where the system had no descriptor left for one.
+    waker: Option<Arc<Waker>>,
+    /// A wake-up is under way, so that many sends cost one.
+    wake_pending: AtomicBool,
+    /// Ends the connection sequence at once.
+    cancelled: Arc<AtomicBool>,
+    /// There while the connection is open. The worker holds the lock during a turn.
+    link: Mutex<Option<Box<Link>>>,
+}
+
+/// The send queue is full: nothing of the message was taken.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SendQueueFull {
+    /// Bytes that wait already.
+    pub buffered: usize,
+    /// The limit.
+    pub limit: usize,
+}
+
+/// Starts a worker that connects to `url`. Every failure is an event, the system's too.
+pub fn connect(url: String, config: ConnectConfig, workers: &Arc<Workers>) -> Arc<Connection> {
+    let limits = config.limits.clone();
+    let timeout = config.timeout;
+    let origin = Origin::Dial { url, config };
+    spawn(Box::new(origin), timeout, limits, workers)
+}
+
+/// Starts a worker for a socket that `server` accepted.
+pub fn accept(
+    socket: TcpStream,
+    server: Arc<Accepting>,
+    workers: &Arc<Workers>,
+) -> Arc<Connection> {
+    let limits = server.limits.clone();
+    let timeout = server.timeout;
+    let origin = Origin::Accept { socket, server };
+    spawn(Box::new(origin), timeout, limits, workers)
+}
+
+/// What the connections of one server share.
+#[derive(Debug)]
+pub struct Accepting {
+    /// The server's number.
+    pub id: u64,
+    /// The subprotocols it speaks.
+    pub protocols: Vec<String>,
+    /// Header fields to add to the answer of every upgrade.
+    pub headers: Vec<(String, String)>,
+    /// Its certificate and key.
+    pub tls: Option<tls::Acceptor>,
+    /// How long a client may take for TLS and the HTTP upgrade.
+    pub timeout: Duration,
+    /// The limits of each connection.
+    pub limits: Limits,
+    /// Connections beyond this many are answered with 503.
+    pub max_connections: usize,
+    /// Connections that are open or about to be.
+    pub members: Mutex<HashMap<ConnectionId, Arc<Connection>>>,
+}
+
+impl Accepting {
+    /// The connections that are open or about to be.
+    pub fn members(&self) -> MutexGuard<'_, HashMap<ConnectionId, Arc<Connection>>> {
+        // Every change is a single insertion or removal: a panic leaves the map whole.
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connection {
+    /// Queues one message. It leaves in order, as soon as the network takes it.
+    pub fn send(&self, kind: Kind, payload: &[u8]) -> Result<(), SendQueueFull> {
+        let buffered = self.buffered.load(Ordering::Acquire);
+        if buffered.saturating_add(payload.len()) > self.max_send_queue {
+            return Err(SendQueueFull {
+                buffered,
+                limit: self.max_send_queue,
+            });
+        }
+        self.buffered.fetch_add(payload.len(), Ordering::AcqRel);
+        if payload.len() > SEND_DIRECTLY || !self.send_directly(kind, payload) {
+            self.command(Command::Send(kind, Bytes::copy_from_slice(payload)));
+        } else {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// Sends what is queued, then Close; before the connection is open, ends it at once.
+    pub fn close(&self, code: u16, reason: String) {
+        self.cancelled.store(true, Ordering::Release);
+        self.command(Command::Close(code, reason));
+    }
+
+    /// Payload bytes accepted by [`send`](Self::send) and not yet given to the network.
+    pub fn buffered(&self) -> usize {
+        self.buffered.load(Ordering::Acquire)
+    }
+
+    /// Counts payload bytes that the network took.
+    pub fn written(&self, bytes: usize) {
+        self.buffered.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// Tells the worker to look around.
+    pub fn wake(&self) {
+        if !self.wake_pending.swap(true, Ordering::AcqRel)
+            && let Some(waker) = &self.waker
+        {
+            // An eventfd or pipe that exists can be written; a full one is readable already.
+            let _ = waker.wake();
+        }
+    }
+
+    fn command(&self, command: Command) {
+        // The worker may have ended, and its receiver with it: then nobody is to be told.
+        if self.commands.send(command).is_ok() {
+            self.wake();
+        }
+    }
+
+    /// False where the worker is at work, or commands wait that must go first.
+    fn send_directly(&self, kind: Kind, payload: &[u8]) -> bool {
+        let mut guard = match self.link.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(_) | TryLockError::WouldBlock) => return false,
+        };
+        match guard.as_mut() {
+            Some(link) => link.send_directly(self, kind, payload),
+            None => false,
+        }
+    }
+
+    fn link(&self) -> MutexGuard<'_, Option<Box<Link>>> {
+        // A panic in a turn ends the worker, and with it the only one who reads the link.
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stop for Connection {
+    /// With a Close 1001 if it is open.
+    fn stop(&self, deadline: Instant) {
+        self.cancelled.store(true, Ordering::Release);
+        self.command(Command::Abandon(deadline));
+    }
+}
+
+/// Where a worker begins.
+enum Origin {
+    Dial {
+        url: String,
+        config: ConnectConfig,
+    },
+    Accept {
+        socket: TcpStream,
+        server: Arc<Accepting>,
+    },
+}
+
+fn spawn(
+    origin: Box<Origin>,
+    timeout: Duration,
+    limits: Limits,
+    workers: &Arc<Workers>,
+) -> Arc<Connection> {
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let reactor = Reactor::new(Arc::clone(&cancelled), timeout);
+    let (commands, receiver) = crossbeam_channel::unbounded();
+    let connection = Arc::new(Connection {
+        id: workers.next_id(),
+        server: match &*origin {
+            Origin::Accept { server, .. } => Some(server.id),
+            Origin::Dial { .. } => None,
+        },
+        flow: Flow::new(limits.max_receive_queue),
+        stats: Stats::default(),
+        max_send_queue: limits.max_send_queue,
+        buffered: AtomicUsize::new(0),
+        commands,
+        waker: reactor.as_ref().ok().map(Reactor::waker),
+        wake_pending: AtomicBool::new(false),
+        cancelled,
+        link: Mutex::new(None),
+    });
+    let started = reactor.and_then(|reactor| {
+        let worker = Worker {
+            connection: Arc::clone(&connection),
+            workers: Arc::clone(workers),
+            commands: receiver,
+            reactor,
+            limits,
+            events: Vec::new(),
+            visible: matches!(*origin, Origin::Dial { .. }),
+        };
+        if let Origin::Accept { server, .. } = &*origin {
+            server
+                .members()
+                .insert(connection.id, Arc::clone(&connection));
+        }
+        let stop = Arc::clone(&connection) as Arc<dyn Stop>;
+        workers.start(connection.id, stop, move || worker.run(*origin))
+    });
+    if let Err(error) = started
+        && connection.server.is_none()
+    {
+        workers.report_stillborn(connection.id, Error::Io(Stage::Connect, error));
+    }
+    connection
+}
+
+struct Worker {
+    connection: Arc<Connection>,
+    workers: Arc<Workers>,
+    commands: Receiver<Command>,
+    reactor: Reactor,
+    limits: Limits,
+    events: Vec<Event>,
+    /// Whether the host knows of this connection: an accepted one only once it is open.
+    visible: bool,
+}
+
+impl Worker {
+    fn run(mut self, origin: Origin) {
+        let _place = match &origin {
+            Origin::Accept { server, .. } => Some(Place(Arc::clone(server), self.connection.id)),
+            Origin::Dial { .. } => None,
+        };
+        // A panic of ours must not leave a connection without its last event.
+        let closed = catch_unwind(AssertUnwindSafe(|| match self.establish(origin) {
+            Ok(link) => self.serve(link),
+            Err(error) => self.never_opened(error),
+        }));
+        let closed = closed.unwrap_or_else(|_| {
+            let error = io::Error::other("internal error: the worker panicked");
+            self.fail(Error::Io(self.reactor.stage(), error));
+            Closed::dropped()
+        });
+        if self.visible {
+            self.events.push(Event::Disconnected(Box::new(closed)));
+            self.deliver();
+        }
+        self.workers.queue().notify();
+    }
+
+    fn establish(&mut self, origin: Origin) -> Result<Box<Link>, Error> {
+        match origin {
+            Origin::Dial { url, config } => self.dial(&url, config),
+            Origin::Accept { socket, server } => self.accept(socket, &server),
+        }
+    }
+
+    fn dial(&mut self, url: &str, config: ConnectConfig) -> Result<Box<Link>, Error> {
+        self.delay(config.delay)?;
+        self.reactor.start_deadline(config.timeout);
+        let endpoint = Endpoint::parse(url)?;
+        let socket = self.reach(&endpoint, &config)?;
+        let mut stream = if endpoint.secure {
+            tls::connect(socket, &endpoint.host, &config.tls, &mut self.reactor)?
+        } else {
+            Stream::plain(socket)
+        };
+        self.register(&mut stream)?;
+        self.upgrade(stream, &endpoint, config)
+    }
+
+    /// A TCP connection to the endpoint, through a proxy or not.
+    fn reach(&mut self, endpoint: &Endpoint, config: &ConnectConfig) -> Result<TcpStream, Error> {
+        let reactor = &mut self.reactor;
+        if let Some(proxy) = Proxy::select(&config.proxy, endpoint)? {
+            return proxy.open(endpoint, reactor);
+        }
+        let addresses = resolve(&endpoint.host, endpoint.port, reactor)?;
+        dial(&addresses, reactor)
+    }
+
+    fn delay(&mut self, delay: Duration) -> Result<(), Error> {
+        if delay.is_zero() {
+            return Ok(());
+        }
+        let begin = Instant::now() + delay;
+        self.reactor.start_deadline(delay + Duration::from_secs(1));
+        while Instant::now() < begin {
+            self.reactor.wait_until(begin)?;
+        }
+        Ok(())
+    }
+
+    fn upgrade(
+        &mut self,
+        mut stream: Stream,
+        endpoint: &Endpoint,
+        config: ConnectConfig,
+    ) -> Result<Box<Link>, Error> {
+        self.reactor.enter(Stage::Handshake);
+        let mut headers = config.headers;
+        let authorized = |(name, _): &(String, String)| name.eq_ignore_ascii_case("authorization");
+        if let Some(value) = endpoint.authorization()
+            && !headers.iter().any(authorized)
+        {
+            headers.push(("Authorization".to_owned(), value.to_owned()));
+        }
+        let mut handshake = ClientHandshake::new(ClientRequest {
+            host: endpoint.host_header(),
+            target: endpoint.target.clone(),
+            headers,
+            protocols: config.protocols,
+            compression: self.limits.compression.clone(),
+        });
+        self.write_all(&mut stream, handshake.request())?;
+        let mut received = BytesMut::with_capacity(2048);
+        let mut end_of_stream = false;
+        let accepted = loop {
+            let answer = handshake.poll(&mut received, end_of_stream);
+            match answer.map_err(Error::Handshake)? {
+                Some(accepted) => break accepted,
+                None if end_of_stream => return Err(Error::Handshake(HandshakeError::Closed)),
+                None => end_of_stream = self.read_some(&mut stream, &mut received)? == 0,
+            }
+        };
+        let opened = Opened {
+            connection: Arc::clone(&self.connection),
+            protocol: accepted.protocol.unwrap_or_default(),
+            extensions: accepted.extensions,
+            remote_address: stream.peer_address(),
+            response: Some(accepted.response),
+            request: None,
+        };
+        Ok(self.open(Role::Client, stream, received, accepted.deflate, opened))
+    }
+
+    fn accept(&mut self, socket: TcpStream, server: &Accepting) -> Result<Box<Link>, Error> {
+        let mut stream = match &server.tls {
+            Some(acceptor) => acceptor.accept(socket, &mut self.reactor)?,
+            None => Stream::plain(socket),
+        };
+        self.register(&mut stream)?;
+        self.reactor.enter(Stage::Handshake);
+        let mut handshake =
+            ServerHandshake::new(server.protocols.clone(), self.limits.compression.clone());
+        let mut received = BytesMut::with_capacity(2048);
+        let upgraded = loop {
+            match handshake.poll(&mut received) {
+                Ok(Some(_)) if server.members().len() > server.max_connections => {
+                    return self.refuse(stream, FULL, "too many connections".to_owned());
+                }
+                Ok(Some(upgraded)) => break upgraded,
+                Ok(None) => {
+                    if self.read_some(&mut stream, &mut received)? == 0 {
+                        return Err(Error::Handshake(HandshakeError::Closed));
+                    }
+                }
+                Err(refusal) => return self.refuse(stream, &refusal.response, refusal.reason),
+            }
+        };
+        let response = with_headers(&upgraded.response, &server.headers);
+        self.write_all(&mut stream, &response)?;
+        Ok(self.welcome(stream, received, upgraded))
+    }
+
+    fn refuse(
+        &mut self,
+        mut stream: Stream,
+        response: &[u8],
+        reason: String,
+    ) -> Result<Box<Link>, Error> {
+        self.write_all(&mut stream, response)?;
+        stream.close_write();
+        Err(Error::Handshake(HandshakeError::Malformed(reason)))
+    }
+
+    fn welcome(&mut self, stream: Stream, received: BytesMut, upgraded: Upgraded) -> Box<Link> {
+        let opened = Opened {
+            connection: Arc::clone(&self.connection),
+            protocol: upgraded.protocol.unwrap_or_default(),
+            extensions: upgraded.extensions,
+            remote_address: stream.peer_address(),
+            response: None,
+            request: Some(Request {
+                path: upgraded.path,
+                headers: upgraded.headers,
+            }),
+        };
+        self.visible = true;
+        self.open(Role::Server, stream, received, upgraded.deflate, opened)
+    }
+
+    fn open(
+        &mut self,
+        role: Role,
+        stream: Stream,
+        received: BytesMut,
+        deflate: Option<deflate::Agreement>,
+        opened: Opened,
+    ) -> Box<Link> {
+        self.connection.stats.open();
+        self.events.push(Event::Connected(Box::new(opened)));
+        let mut protocol = Protocol::new(role, self.limits.max_message_size, deflate);
+        protocol.receive_buffer().extend_from_slice(&received);
+        Box::new(Link::new(Parts {
+            role,
+            stream,
+            protocol,
+            commands: self.commands.clone(),
+            limits: self.limits.clone(),
+        }))
+    }
+
+    /// Turns of the link until it is over. Between turns the host may send through it.
+    fn serve(&mut self, link: Box<Link>) -> Closed {
+        self.deliver();
+        self.reactor.enter(Stage::Open);
+        let connection = Arc::clone(&self.connection);
+        *connection.link() = Some(link);
+        loop {
+            connection.wake_pending.store(false, Ordering::Release);
+            let mut guard = connection.link();
+            let Some(link) = guard.as_mut() else {
+                return Closed::dropped();
+            };
+            link.turn(&connection, self.workers.queue());
+            if link.is_over() {
+                let link = guard.take();
+                drop(guard);
+                return link.map_or_else(Closed::dropped, |link| link.end(&mut self.events));
+            }
+            let deadline = link.next_deadline();
+            drop(guard);
+
+            let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if let Err(error) = self.reactor.poll(timeout) {
+                self.fail(Error::Io(Stage::Open, error));
+                connection.link().take();
+                return Closed::dropped();
+            }
+            let ready = self
+                .reactor
+                .events()
+                .iter()
+                .any(|event| event.token() == SOCKET);
+            if ready && let Some(link) = connection.link().as_mut() {
+                link.socket_is_ready();
+            }
+        }
+    }
+
+    /// The end of a connection that was never open.
+    fn never_opened(&mut self, error: Error) -> Closed {
+        if !matches!(error, Error::Cancelled) {
+            self.fail(error);
+            return Closed::dropped();
+        }
+        let asked = self.commands.try_iter().find_map(|command| match command {
+            Command::Close(code, reason) => Some((code, reason)),
+            Command::Send(..) | Command::Abandon(_) => None,
+        });
+        let (code, reason) = asked.unwrap_or((1006, String::new()));
+        Closed {
+            code,
+            reason,
+            clean: false,
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        if self.visible {
+            self.events.push(Event::Error(Box::new(error)));
+        }
+    }
+
+    fn deliver(&mut self) {
+        self.workers
+            .queue()
+            .push(self.connection.id, &mut self.events);
+    }
+
+    fn register(&mut self, stream: &mut Stream) -> Result<(), Error> {
+        stream
+            .register(self.reactor.registry(), SOCKET)
+            .map_err(|error| Error::Io(self.reactor.stage(), error))
+    }
+
+    fn write_all(&mut self, stream: &mut Stream, mut bytes: &[u8]) -> Result<(), Error> {
+        while !bytes.is_empty() {
+            match stream.write(bytes) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.reactor.wait()?,
+                Err(error) => return Err(Error::io(Stage::Handshake, error)),
+            }
+        }
+        while let Err(error) = stream.flush() {
+            match error.kind() {
+                io::ErrorKind::WouldBlock => self.reactor.wait()?,
+                _ => return Err(Error::io(Stage::Handshake, error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads at least a byte, or 0 at the end of the stream.
+    fn read_some(&mut self, stream: &mut Stream, received: &mut BytesMut) -> Result<usize, Error> {
+        loop {
+            received.reserve(2048);
+            match stream.read(received) {
+                Ok(read) => return Ok(read),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.reactor.wait()?,
+                Err(error) => return Err(Error::io(Stage::Handshake, error)),
+            }
+        }
+    }
+}
+
+/// An HTTP response without a body, with more header fields at its end.
+fn with_headers(response: &[u8], headers: &[(String, String)]) -> Vec<u8> {
+    let head = response.strip_suffix(b"\r\n").unwrap_or(response);
+    let mut response = head.to_vec();
+    for (name, value) in headers {
+        response.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    response.extend_from_slice(b"\r\n");
+    response
+}
+
+/// A place among a server's connections, given back at the end.
+struct Place(Arc<Accepting>, ConnectionId);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.members().remove(&self.1);
+    }
+}
+
+impl Closed {
+    /// The connection ended without a closing handshake.
+    pub fn dropped() -> Self {
+        Self {
+            code: 1006,
+            reason: String::new(),
+            clean: false,
+        }
+    }
+}

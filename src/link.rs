@@ -1,0 +1,467 @@
+//! An open connection: the stream and the protocol joined.
+//!
+//! Whoever holds the link gives it turns; between turns it waits for its socket, a command or
+//! a deadline. One turn: take commands, write, read until the socket has no more or the host
+//! must deliver first, write again.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::Receiver;
+
+use crate::{
+    config::Limits,
+    connection::{Command, Connection},
+    error::{Error, Stage, Violation},
+    net::Stream,
+    protocol::{Event as Incoming, Kind, Protocol, Role},
+    queue::{Closed, Event, Queue},
+};
+
+/// How long a connection is quiet before it gives memory back.
+const TRIM_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a host that goes away waits for the peer's Close.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
+/// What a link is made of.
+pub struct Parts {
+    /// Our side of the connection.
+    pub role: Role,
+    /// The connected, registered stream.
+    pub stream: Stream,
+    /// The protocol, perhaps with bytes in its receive buffer.
+    pub protocol: Protocol,
+    /// What the host asks for.
+    pub commands: Receiver<Command>,
+    /// The connection's limits.
+    pub limits: Limits,
+}
+
+/// An open connection.
+pub struct Link {
+    role: Role,
+    stream: Stream,
+    protocol: Protocol,
+    commands: Receiver<Command>,
+    close_timeout: Duration,
+    keepalive: Option<Keepalive>,
+    /// Events of this turn.
+    events: Vec<Event>,
+    /// Whether the socket may have bytes, or room: not since it said it would block.
+    readable: bool,
+    writable: bool,
+    /// The host must deliver before more is read.
+    stalled: bool,
+    /// The code and reason of the Close that we began with.
+    asked: Option<(u16, String)>,
+    /// The code and reason of the peer's Close.
+    received: Option<(u16, String)>,
+    /// Why the connection failed. Its ERROR is on its way.
+    failed: Option<Closed>,
+    /// When the closing handshake has taken too long.
+    close_deadline: Option<Instant>,
+    /// The host is gone: nobody will see what arrives.
+    abandoned: bool,
+    trim_at: Option<Instant>,
+    over: bool,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("role", &self.role)
+            .field("over", &self.over)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// A link that has had no turn yet.
+    pub fn new(parts: Parts) -> Self {
+        let limits = parts.limits;
+        let timeout = limits.ping_timeout;
+        Self {
+            role: parts.role,
+            stream: parts.stream,
+            protocol: parts.protocol,
+            commands: parts.commands,
+            close_timeout: limits.close_timeout,
+            keepalive: limits
+                .ping_interval
+                .map(|interval| Keepalive::new(interval, timeout, Instant::now())),
+            events: Vec::new(),
+            readable: true,
+            writable: true,
+            stalled: false,
+            asked: None,
+            received: None,
+            failed: None,
+            close_deadline: None,
+            abandoned: false,
+            trim_at: None,
+            over: false,
+        }
+    }
+
+    /// Puts a small message into the out buffer. False where commands wait that go first, or
+    /// the connection is closing.
+    pub fn send_directly(&mut self, connection: &Connection, kind: Kind, payload: &[u8]) -> bool {
+        if !self.commands.is_empty() {
+            return false;
+        }
+        self.send(connection, payload.len(), |protocol| {
+            protocol.send_copy(kind, payload);
+        });
+        true
+    }
+
+    /// The socket was reported ready. TLS may have to read in order to write, and write in
+    /// order to read, so both are tried.
+    pub fn socket_is_ready(&mut self) {
+        self.readable = true;
+        self.writable = true;
+    }
+
+    /// Takes commands, writes, reads, writes again.
+    pub fn turn(&mut self, connection: &Connection, queue: &Queue) {
+        let now = Instant::now();
+        loop {
+            self.take_commands(connection, now);
+            self.keep_alive(now);
+            self.write(connection, now);
+            let more = self.read(connection, now);
+            queue.push(connection.id, &mut self.events);
+            if !more {
+                break;
+            }
+        }
+        self.write(connection, now);
+        self.settle(now);
+        self.trim(now);
+        queue.push(connection.id, &mut self.events);
+    }
+
+    /// Whether the connection has ended.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// When the next turn is due if nothing happens before.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let ping = self.keepalive.as_ref().filter(|_| !self.stalled);
+        let ping = ping.map(Keepalive::next_deadline);
+        [self.close_deadline, ping, self.trim_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The last events, and how the connection ended.
+    pub fn end(mut self, events: &mut Vec<Event>) -> Closed {
+        events.append(&mut self.events);
+        self.stream.close_write();
+        if let Some(closed) = self.failed {
+            return closed;
+        }
+        let ours = self.asked.or_else(|| self.received.clone());
+        match (ours, self.received) {
+            (Some((code, reason)), Some(_)) => Closed {
+                code,
+                reason,
+                clean: true,
+            },
+            _ => Closed::dropped(),
+        }
+    }
+
+    fn take_commands(&mut self, connection: &Connection, now: Instant) {
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Send(kind, payload) => {
+                    self.send(connection, payload.len(), |protocol| {
+                        protocol.send(kind, payload);
+                    });
+                }
+                Command::Close(code, reason) => self.close(code, reason, now),
+                Command::Abandon(deadline) => {
+                    self.abandoned = true;
+                    self.close(1001, String::new(), now);
+                    self.close_deadline = Some(deadline.min(now + LAST_WORD));
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, connection: &Connection, length: usize, put: impl FnOnce(&mut Protocol)) {
+        // What comes too late is never written, and stays counted as such.
+        if self.protocol.close_sent() || self.failed.is_some() {
+            return;
+        }
+        connection.stats.messages_sent.add(1);
+        connection.stats.bytes_sent.add(length as u64);
+        put(&mut self.protocol);
+    }
+
+    fn close(&mut self, code: u16, reason: String, now: Instant) {
+        if self.received.is_some() || self.asked.is_some() || self.failed.is_some() {
+            return;
+        }
+        self.protocol.close(Some(code), &reason);
+        self.asked = Some((code, reason));
+        self.close_deadline = Some(now + self.close_timeout);
+    }
+
+    fn write(&mut self, connection: &Connection, now: Instant) {
+        let before = self.protocol.buffered();
+        let progress = self.writable && self.write_until_blocked();
+        connection.written(before - self.protocol.buffered());
+        if progress {
+            self.trim_at = Some(now + TRIM_AFTER);
+            // A peer that still takes what we send is not late with its Close.
+            if self.close_deadline.is_some() && !self.abandoned {
+                self.close_deadline = Some(now + self.close_timeout);
+            }
+        }
+    }
+
+    /// True if the network took anything.
+    fn write_until_blocked(&mut self) -> bool {
+        let mut progress = false;
+        loop {
+            let bytes = self.protocol.transmit();
+            let result = if bytes.is_empty() {
+                self.stream.flush().map(|()| 0)
+            } else {
+                self.stream.write(bytes)
+            };
+            match result {
+                Ok(0) => return progress,
+                Ok(written) => {
+                    self.protocol.advance(written);
+                    progress = true;
+                }
+                Err(error) => {
+                    // Where the connection is broken, reading will tell why, after the
+                    // messages that came before.
+                    self.writable = false;
+                    self.readable |= error.kind() != io::ErrorKind::WouldBlock;
+                    return progress;
+                }
+            }
+        }
+    }
+
+    /// Reads one chunk, after what was read before has been decoded. True if there may be more.
+    fn read(&mut self, connection: &Connection, now: Instant) -> bool {
+        if !self.decode(connection, now) || !self.readable || self.over {
+            return false;
+        }
+        match self.stream.read(self.protocol.receive_buffer()) {
+            Ok(0) => {
+                self.dropped(Error::Dropped(self.stage()));
+                false
+            }
+            Ok(_) => {
+                self.trim_at = Some(now + TRIM_AFTER);
+                if let Some(keepalive) = &mut self.keepalive {
+                    keepalive.heard(now);
+                }
+                true
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                false
+            }
+            Err(error) => {
+                self.dropped(Error::io(self.stage(), error));
+                false
+            }
+        }
+    }
+
+    /// Makes events of what was read. False: the host must deliver first.
+    fn decode(&mut self, connection: &Connection, now: Instant) -> bool {
+        loop {
+            self.stalled = !self.abandoned && connection.flow.must_stall();
+            if self.stalled {
+                return false;
+            }
+            match self.protocol.poll() {
+                Ok(Some(event)) => self.receive(event, connection, now),
+                Ok(None) => return true,
+                Err(violation) => self.violated(violation, now),
+            }
+        }
+    }
+
+    fn receive(&mut self, event: Incoming, connection: &Connection, now: Instant) {
+        match event {
+            Incoming::Message { kind, payload } => {
+                connection.stats.messages_received.add(1);
+                connection.stats.bytes_received.add(payload.len() as u64);
+                if !self.abandoned {
+                    let event = Event::Message(kind, payload);
+                    connection.flow.add(event.cost());
+                    self.events.push(event);
+                }
+            }
+            Incoming::Ping(_) => {}
+            Incoming::Pong(payload) => {
+                let keepalive = self.keepalive.as_mut();
+                if let Some(rtt) = keepalive.and_then(|it| it.answered(&payload, now)) {
+                    connection.stats.round_trip(rtt);
+                }
+            }
+            Incoming::Close { code, reason } => {
+                self.received = Some((code.unwrap_or(1005), reason));
+                self.close_deadline.get_or_insert(now + self.close_timeout);
+            }
+        }
+    }
+
+    fn violated(&mut self, violation: Violation, now: Instant) {
+        let closed = Closed {
+            code: violation.code,
+            reason: violation.rule.to_owned(),
+            clean: false,
+        };
+        self.fail(Error::Violation(violation), closed);
+        self.close_deadline.get_or_insert(now + self.close_timeout);
+    }
+
+    /// The TCP connection is gone. After both Close frames that is how it should be.
+    fn dropped(&mut self, error: Error) {
+        self.over = true;
+        self.readable = false;
+        if self.received.is_none() {
+            self.fail(error, Closed::dropped());
+        }
+    }
+
+    fn fail(&mut self, error: Error, closed: Closed) {
+        if self.failed.is_none() {
+            self.failed = Some(closed);
+            self.events.push(Event::Error(Box::new(error)));
+        }
+    }
+
+    fn keep_alive(&mut self, now: Instant) {
+        let Some(keepalive) = &mut self.keepalive else {
+            return;
+        };
+        if self.protocol.close_sent() {
+            return;
+        }
+        if self.stalled {
+            // While we do not read, silence says nothing about the peer.
+            keepalive.heard(now);
+        } else if keepalive.is_late(now) {
+            self.over = true;
+            self.fail(Error::PingTimeout, Closed::dropped());
+        } else if let Some(payload) = keepalive.due(now) {
+            self.protocol.ping(&payload);
+        }
+    }
+
+    /// Decides whether the closing handshake is done, or has taken too long.
+    fn settle(&mut self, now: Instant) {
+        let written = self.protocol.transmit().is_empty();
+        let closed = self.protocol.close_sent() && self.protocol.close_received() && written;
+        // RFC 6455 section 7.1.1: the server closes the TCP connection first.
+        if closed && (self.role == Role::Server || self.abandoned) {
+            self.over = true;
+        }
+        if self.close_deadline.is_some_and(|deadline| deadline <= now) {
+            let error = Error::Timeout(Stage::Close, self.close_timeout);
+            self.dropped(error);
+        }
+    }
+
+    fn trim(&mut self, now: Instant) {
+        if self.trim_at.is_some_and(|at| at <= now) {
+            self.trim_at = None;
+            self.protocol.trim();
+            self.events.shrink_to(0);
+        }
+    }
+
+    fn stage(&self) -> Stage {
+        match self.asked {
+            Some(_) => Stage::Close,
+            None => Stage::Open,
+        }
+    }
+}
+
+/// Pings, and whether they are answered.
+struct Keepalive {
+    interval: Duration,
+    timeout: Duration,
+    next_ping: Instant,
+    outstanding: Option<Outstanding>,
+    count: u64,
+}
+
+/// A ping under way.
+struct Outstanding {
+    count: u64,
+    sent: Instant,
+    silent_since: Instant,
+}
+
+impl Keepalive {
+    fn new(interval: Duration, timeout: Duration, now: Instant) -> Self {
+        Self {
+            interval,
+            timeout,
+            next_ping: now + interval,
+            outstanding: None,
+            count: 0,
+        }
+    }
+
+    fn next_deadline(&self) -> Instant {
+        match &self.outstanding {
+            Some(ping) => ping.silent_since + self.timeout,
+            None => self.next_ping,
+        }
+    }
+
+    fn is_late(&self, now: Instant) -> bool {
+        let outstanding = self.outstanding.as_ref();
+        outstanding.is_some_and(|ping| now >= ping.silent_since + self.timeout)
+    }
+
+    /// The payload of the ping to send now, if one is due.
+    fn due(&mut self, now: Instant) -> Option<[u8; 8]> {
+        if self.outstanding.is_some() || now < self.next_ping {
+            return None;
+        }
+        self.count += 1;
+        self.outstanding = Some(Outstanding {
+            count: self.count,
+            sent: now,
+            silent_since: now,
+        });
+        self.next_ping = now + self.interval;
+        Some(self.count.to_be_bytes())
+    }
+
+    /// The round trip, if `payload` answers the ping under way.
+    fn answered(&mut self, payload: &[u8], now: Instant) -> Option<Duration> {
+        let ping = self
+            .outstanding
+            .take_if(|ping| payload == ping.count.to_be_bytes())?;
+        Some(now.saturating_duration_since(ping.sent))
+    }
+
+    /// Bytes came, so the peer lives, even where its Pong waits behind a long message.
+    fn heard(&mut self, now: Instant) {
+        if let Some(ping) = &mut self.outstanding {
+            ping.silent_since = now;
+        }
+    }
+}

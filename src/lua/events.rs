@@ -1,0 +1,259 @@
+//! The queue's events, on their way into callbacks.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use mlua::{Lua, MultiValue, Result};
+
+use super::tables;
+use crate::{
+    connection::Connection,
+    protocol::Kind,
+    queue::{ConnectionId, Event, MESSAGE_OVERHEAD, Queue, Sleep},
+    server::Server,
+    workers::Workers,
+};
+
+/// EVENT_*, as scripts see them.
+pub const EVENT_CONNECTED: u8 = 0;
+/// The connection ended.
+pub const EVENT_DISCONNECTED: u8 = 1;
+/// A message arrived.
+pub const EVENT_MESSAGE: u8 = 2;
+/// The connection failed.
+pub const EVENT_ERROR: u8 = 3;
+/// DATA_TYPE_*, as scripts see them.
+pub const DATA_TYPE_TEXT: u8 = 1;
+/// Bytes.
+pub const DATA_TYPE_BINARY: u8 = 2;
+
+/// How long the workers have to flush their Close frames when the Lua state closes.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What one Lua state has of the core. Its end stops every worker.
+pub struct State {
+    /// The threads, and the queue that they fill.
+    pub workers: Arc<Workers>,
+    /// The connections whose DISCONNECTED has not been delivered.
+    pub connections: RefCell<HashMap<ConnectionId, Arc<Connection>>>,
+    /// The servers that have not been closed, and those that were but have connections.
+    pub servers: RefCell<HashMap<u64, Server>>,
+    sleep: RefCell<Sleep>,
+    /// Events taken from the queue and not yet delivered.
+    ready: RefCell<VecDeque<(ConnectionId, Event)>>,
+    /// How many of them this update delivers, and until when.
+    left: Cell<usize>,
+    deadline: Cell<Option<Instant>>,
+    /// Somebody watches the descriptor.
+    watched: Cell<bool>,
+    /// The payload of the message that is being delivered.
+    current: RefCell<Bytes>,
+    /// The event that is being delivered, if it is no message.
+    rare: Cell<Option<(ConnectionId, Event)>>,
+    /// What was wrong with the last message that was refused.
+    problem: RefCell<String>,
+}
+
+/// What [`State::next`] found.
+pub enum Next {
+    /// Nothing more in this update.
+    None,
+    /// A message.
+    Message {
+        /// Whose.
+        id: ConnectionId,
+        /// DATA_TYPE_*.
+        kind: u8,
+        /// Its bytes, there until the next call.
+        payload: *const [u8],
+    },
+    /// Another event: see [`State::next_rare`].
+    Rare,
+}
+
+const NOT_UTF8: &str = "bad argument #2 'message' (valid UTF-8 expected in a text message)";
+
+impl State {
+    /// A state with no connection.
+    pub fn new() -> io::Result<Self> {
+        let (queue, sleep) = Queue::new()?;
+        Ok(Self {
+            workers: Arc::new(Workers::new(queue)),
+            connections: RefCell::default(),
+            servers: RefCell::default(),
+            sleep: RefCell::new(sleep),
+            ready: RefCell::default(),
+            left: Cell::new(0),
+            deadline: Cell::new(None),
+            watched: Cell::new(false),
+            current: RefCell::default(),
+            rare: Cell::new(None),
+            problem: RefCell::default(),
+        })
+    }
+
+    /// Begins an update: how many events it will deliver, at most until `deadline`.
+    pub fn take(&self, deadline: Option<Instant>) -> usize {
+        let queue = self.workers.queue();
+        if self.watched.get() {
+            // A poll that fails leaves the descriptor readable: the next update tries again.
+            let _ = self.sleep.borrow_mut().sleep(Some(Duration::ZERO));
+            queue.arm();
+        }
+        let mut ready = self.ready.borrow_mut();
+        queue.take(&mut ready);
+        self.left.set(ready.len());
+        self.deadline.set(deadline);
+        ready.len()
+    }
+
+    /// Ends an update. What it left over makes the descriptor readable again.
+    pub fn finish(&self) {
+        if self.watched.get() && !self.ready.borrow().is_empty() {
+            self.workers.queue().notify();
+        }
+    }
+
+    /// The next event of this update.
+    pub fn next(&self) -> Next {
+        let Some((id, event)) = self.pop() else {
+            return Next::None;
+        };
+        let Event::Message(kind, payload) = event else {
+            self.rare.set(Some((id, event)));
+            return Next::Rare;
+        };
+        self.delivered(id, payload.len() + MESSAGE_OVERHEAD);
+        self.current.replace(payload);
+        Next::Message {
+            id,
+            kind: match kind {
+                Kind::Text => DATA_TYPE_TEXT,
+                Kind::Binary => DATA_TYPE_BINARY,
+            },
+            payload: &raw const **self.current.borrow(),
+        }
+    }
+
+    /// The event that [`next`](Self::next) called rare, as the values that module.lua expects.
+    pub fn next_rare(&self, lua: &Lua) -> Result<MultiValue> {
+        let Some((id, event)) = self.rare.take() else {
+            return Ok(MultiValue::new());
+        };
+        match event {
+            Event::Message(..) => Ok(MultiValue::new()),
+            Event::Connected(opened) => {
+                let connection = Arc::clone(&opened.connection);
+                self.connections.borrow_mut().insert(id, connection);
+                values(lua, (id, EVENT_CONNECTED, tables::opened(lua, &opened)?))
+            }
+            Event::Error(error) => {
+                let response = error.response();
+                let response = response.map(|it| tables::response(lua, it)).transpose()?;
+                let text = lua.create_string(error.to_string())?;
+                let (code, stage) = (error.code() as i32, error.stage().as_str());
+                values(lua, (id, EVENT_ERROR, text, code, stage, response))
+            }
+            Event::Disconnected(closed) => {
+                let connection = self.connections.borrow_mut().remove(&id);
+                let last = connection.map(|it| tables::last(lua, &it)).transpose()?;
+                let reason = lua.create_string(&closed.reason)?;
+                let (code, clean) = (closed.code, closed.clean);
+                values(lua, (id, EVENT_DISCONNECTED, code, reason, clean, last))
+            }
+        }
+    }
+
+    /// Queues a message. Returns what is wrong with it, if anything is.
+    pub fn send(&self, id: ConnectionId, message: &[u8], kind: u8) -> Option<*const str> {
+        let kind = match kind {
+            DATA_TYPE_TEXT => Kind::Text,
+            _ => Kind::Binary,
+        };
+        if kind == Kind::Text && simdutf8::basic::from_utf8(message).is_err() {
+            return Some(NOT_UTF8);
+        }
+        let full = self
+            .connections
+            .borrow()
+            .get(&id)?
+            .send(kind, message)
+            .err()?;
+        *self.problem.borrow_mut() = format!(
+            "the send queue is full: {} bytes wait, the message has {}, max_send_queue is {}",
+            full.buffered,
+            message.len(),
+            full.limit
+        );
+        Some(&raw const **self.problem.borrow())
+    }
+
+    /// Sleeps until an event waits, or for `timeout`. False: none does; a signal ends the sleep
+    /// too, so that the interpreter's handler has its turn.
+    pub fn sleep(&self, timeout: Option<Duration>) -> io::Result<bool> {
+        let queue = self.workers.queue();
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            if !self.ready.borrow().is_empty() {
+                return Ok(true);
+            }
+            queue.arm();
+            if !queue.is_empty() {
+                return Ok(true);
+            }
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Ok(false);
+            }
+            if !self.sleep.borrow_mut().sleep(left)? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// A descriptor that is readable when events wait.
+    pub fn descriptor(&self) -> Option<i32> {
+        let descriptor = self.sleep.borrow().descriptor()?;
+        self.watched.set(true);
+        let queue = self.workers.queue();
+        queue.arm();
+        if !queue.is_empty() || !self.ready.borrow().is_empty() {
+            queue.notify();
+        }
+        Some(descriptor)
+    }
+
+    fn pop(&self) -> Option<(ConnectionId, Event)> {
+        let left = self.left.get().checked_sub(1)?;
+        let late = |deadline| Instant::now() >= deadline;
+        if self.deadline.get().is_some_and(late) {
+            return None;
+        }
+        self.left.set(left);
+        self.ready.borrow_mut().pop_front()
+    }
+
+    fn delivered(&self, id: ConnectionId, cost: usize) {
+        if let Some(connection) = self.connections.borrow().get(&id)
+            && connection.flow.remove(cost)
+        {
+            connection.wake();
+        }
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.workers.stop(Instant::now() + FAREWELL);
+    }
+}
+
+fn values(lua: &Lua, values: impl mlua::IntoLuaMulti) -> Result<MultiValue> {
+    values.into_lua_multi(lua)
+}

@@ -1,0 +1,54 @@
+//! The Lua face: the only code that names mlua. Knows no socket.
+
+mod calls;
+mod events;
+mod natives;
+mod params;
+mod tables;
+
+use mlua::{Function, Lua, Result, Table, Value, Variadic};
+
+const MODULE: &str = include_str!("module.lua");
+
+/// Where the module table stands in the registry: a state has one, however often it asks.
+const REGISTRY_KEY: &str = "websocket";
+
+/// The pure-Lua part: name and text. Each file is called with the module table and gives the
+/// value of `require("websocket.<name>")`.
+const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
+
+/// The module table of this Lua state, as `require("websocket")` gives it.
+pub fn open(lua: &Lua) -> Result<Table> {
+    if let Value::Table(module) = lua.named_registry_value(REGISTRY_KEY)? {
+        return Ok(module);
+    }
+    let (native, constants) = natives::tables(lua)?;
+    let chunk = lua.load(MODULE).set_name("=websocket");
+    let (module, show_files): (Table, Function) = chunk.call((native, constants))?;
+    embed(lua, &module)?;
+    show_files.call::<()>(())?;
+    lua.set_named_registry_value(REGISTRY_KEY, &module)?;
+    Ok(module)
+}
+
+/// Makes every file available to `require`. module.lua takes from them what it shows itself.
+fn embed(lua: &Lua, module: &Table) -> Result<()> {
+    let package: Table = lua.globals().get("package")?;
+    let preload: Table = package.get("preload")?;
+    for (name, source) in FILES {
+        let module = module.clone();
+        let load = lua.create_function(move |lua, _: Variadic<Value>| {
+            let chunk = lua.load(*source).set_name(format!("=websocket.{name}"));
+            chunk.call::<Value>(&module)
+        })?;
+        preload.set(format!("websocket.{name}"), load)?;
+    }
+    Ok(())
+}
+
+/// What `require` calls.
+#[cfg(feature = "module")]
+#[mlua::lua_module(name = "websocket")]
+fn luaopen(lua: &Lua) -> Result<Table> {
+    open(lua)
+}

@@ -1,0 +1,96 @@
+//! What a script gives as `ca`, `certificate` and `key`: PEM text, DER bytes or a file's path.
+
+use std::{fs, path::Path};
+
+use data_encoding::BASE64;
+
+use super::der;
+use crate::error::TlsError;
+
+/// The bytes that an option means: itself where it is PEM or DER, a file's content where it
+/// is a path.
+pub(super) fn load(option: &str, value: &[u8]) -> Result<Vec<u8>, TlsError> {
+    if is_pem(value) || is_der(value) {
+        return Ok(value.to_vec());
+    }
+    let path = std::str::from_utf8(value)
+        .map_err(|_| invalid(option, "is neither PEM text nor a file's path"))?;
+    fs::read(Path::new(path))
+        .map_err(|error| invalid(option, &format!("cannot read '{path}': {error}")))
+}
+
+/// Whether bytes hold PEM text (RFC 7468).
+pub(super) fn is_pem(bytes: &[u8]) -> bool {
+    find(bytes, b"-----BEGIN ").is_some()
+}
+
+/// Whether bytes are a DER structure of more than 127 bytes, as all that we read are.
+fn is_der(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x30, 0x81..=0x84, ..])
+}
+
+/// A private key as PKCS#8 PEM, from PKCS#8, PKCS#1 or RFC 5915 PEM text.
+pub(super) fn pkcs8_key(text: &[u8]) -> Result<Vec<u8>, TlsError> {
+    if let Some(key) = pem_block(text, "PRIVATE KEY") {
+        return Ok(pem("PRIVATE KEY", &key));
+    }
+    if let Some(key) = pem_block(text, "RSA PRIVATE KEY") {
+        return Ok(pem("PRIVATE KEY", &der::pkcs8_from_rsa(&key)));
+    }
+    if let Some(key) = pem_block(text, "EC PRIVATE KEY") {
+        return der::pkcs8_from_ec(&key)
+            .map(|key| pem("PRIVATE KEY", &key))
+            .ok_or_else(|| invalid("key", "does not name its curve"));
+    }
+    let reason = match pem_block(text, "ENCRYPTED PRIVATE KEY") {
+        Some(_) => "is encrypted: decrypt it, or use PKCS#12",
+        None => "holds no private key",
+    };
+    Err(invalid("key", reason))
+}
+
+/// Whether a PEM certificate and its PKCS#8 key are of one algorithm. What cannot be read is
+/// left for the TLS library to judge.
+pub(super) fn same_algorithm(certificate: &[u8], key: &[u8]) -> bool {
+    let certificate = pem_block(certificate, "CERTIFICATE");
+    let key = pem_block(key, "PRIVATE KEY");
+    let (Some(certificate), Some(key)) = (certificate, key) else {
+        return true;
+    };
+    let public_key = der::subject_public_key_info(&certificate);
+    public_key.is_none_or(|public| der::key_algorithm(public) == der::key_algorithm(&key))
+}
+
+/// An error that names the option of the `tls` table.
+pub(super) fn invalid(option: &str, reason: &str) -> TlsError {
+    TlsError::InvalidUserData(format!("the option '{option}' {reason}"))
+}
+
+fn pem_block(text: &[u8], label: &str) -> Option<Vec<u8>> {
+    let begin = format!("-----BEGIN {label}-----");
+    let end = format!("-----END {label}-----");
+    let start = find(text, begin.as_bytes())? + begin.len();
+    let length = find(&text[start..], end.as_bytes())?;
+    let digits: Vec<u8> = text[start..start + length]
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
+    BASE64.decode(&digits).ok()
+}
+
+fn pem(label: &str, der: &[u8]) -> Vec<u8> {
+    let mut text = format!("-----BEGIN {label}-----\n").into_bytes();
+    for line in BASE64.encode(der).as_bytes().chunks(64) {
+        text.extend_from_slice(line);
+        text.push(b'\n');
+    }
+    text.extend_from_slice(format!("-----END {label}-----\n").as_bytes());
+    text
+}
+
+fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
+    bytes
+        .windows(pattern.len())
+        .position(|window| window == pattern)
+}

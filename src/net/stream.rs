@@ -1,0 +1,158 @@
+//! A connected byte stream, encrypted or not.
+
+use std::{
+    io::{self, Write},
+    net::{Shutdown, SocketAddr},
+};
+
+use bytes::{BufMut, BytesMut};
+use mio::{Interest, Registry, Token, net::TcpStream};
+use socket2::SockRef;
+
+use super::tls::TlsStream;
+
+/// Room that a read makes where the caller left none.
+const READ_SIZE: usize = 4096;
+/// TLS gives at most one record at a time (RFC 8446 section 5.1).
+const RECORD_SIZE: usize = 16 * 1024;
+
+/// A connected byte stream that never blocks.
+#[derive(Debug)]
+pub struct Stream {
+    transport: Transport,
+}
+
+#[derive(Debug)]
+enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream>),
+}
+
+impl Stream {
+    /// A stream without encryption.
+    pub fn plain(socket: TcpStream) -> Self {
+        Self {
+            transport: Transport::Plain(socket),
+        }
+    }
+
+    pub(super) fn tls(stream: TlsStream) -> Self {
+        Self {
+            transport: Transport::Tls(Box::new(stream)),
+        }
+    }
+
+    /// Watches the stream, edge-triggered and for both directions: TLS may have to read
+    /// before it can write, and the other way round.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        registry.register(self.socket_mut(), token, both)
+    }
+
+    /// Ends the watch of [`register`](Self::register).
+    pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(self.socket_mut())
+    }
+
+    /// Appends what has arrived to `buffer`, into its spare capacity (4 KiB are made where
+    /// there is none). `Ok(0)` is the end of the stream.
+    ///
+    /// A TLS stream can hold more that no poll will announce: read until `WouldBlock`.
+    pub fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        if buffer.capacity() == buffer.len() {
+            buffer.reserve(READ_SIZE);
+        }
+        match &mut self.transport {
+            Transport::Plain(socket) => retry(|| receive(socket, buffer)),
+            Transport::Tls(stream) => retry(|| decrypt(stream, buffer)),
+        }
+    }
+
+    /// Writes as much as the transport takes. After `WouldBlock` the next call must begin
+    /// with the same bytes, and offer at least as many: TLS may have begun a record.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.transport {
+            Transport::Plain(socket) => retry(|| socket.write(bytes)),
+            Transport::Tls(stream) => retry(|| stream.write(bytes)),
+        }
+    }
+
+    /// Hands on what the transport holds back.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match &mut self.transport {
+            Transport::Plain(_) => Ok(()),
+            Transport::Tls(stream) => stream.flush(),
+        }
+    }
+
+    /// Tells the peer that nothing more will come: TLS's close_notify, then TCP's FIN. What
+    /// goes wrong here is of no interest any more.
+    pub fn close_write(&mut self) {
+        if let Transport::Tls(stream) = &mut self.transport {
+            stream.notify_close();
+        }
+        let _ = self.socket().shutdown(Shutdown::Write);
+    }
+
+    /// The address at the other end: the peer's, or the proxy's.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.socket().peer_addr().ok()
+    }
+
+    /// The address at this end.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.socket().local_addr().ok()
+    }
+
+    /// Whether the stream is encrypted.
+    pub fn is_secure(&self) -> bool {
+        matches!(self.transport, Transport::Tls(_))
+    }
+
+    fn socket(&self) -> &TcpStream {
+        match &self.transport {
+            Transport::Plain(socket) => socket,
+            Transport::Tls(stream) => stream.socket(),
+        }
+    }
+
+    fn socket_mut(&mut self) -> &mut TcpStream {
+        match &mut self.transport {
+            Transport::Plain(socket) => socket,
+            Transport::Tls(stream) => stream.socket_mut(),
+        }
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsRawFd for Stream {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.socket().as_raw_fd()
+    }
+}
+
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn receive(socket: &TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
+    // try_io: on Windows mio must see the WouldBlock to watch the socket again.
+    let count = socket.try_io(|| SockRef::from(socket).recv(buffer.spare_capacity_mut()))?;
+    // SAFETY: recv has initialised the first `count` bytes of the spare capacity.
+    unsafe { buffer.advance_mut(count) };
+    Ok(count)
+}
+
+fn decrypt(stream: &mut TlsStream, buffer: &mut BytesMut) -> io::Result<usize> {
+    let start = buffer.len();
+    let room = (buffer.capacity() - start).min(RECORD_SIZE);
+    buffer.resize(start + room, 0);
+    let result = stream.read(&mut buffer[start..]);
+    buffer.truncate(start + *result.as_ref().unwrap_or(&0));
+    result
+}

@@ -1,0 +1,547 @@
+//! TLS, by the platform's library. The only file that names `native_tls`.
+
+use std::{
+    error::Error as _,
+    fmt,
+    io::{self, Read, Write},
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
+use mio::{Interest, net::TcpStream};
+use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsAcceptor, TlsConnector};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Reactor, SOCKET, Stream,
+    credentials::{self, invalid},
+    der,
+    offload::offload,
+};
+use crate::error::{Error, Stage, TlsError};
+
+/// What a script may say about TLS. Nothing is checked before it is used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TlsOptions {
+    /// The issuers to trust instead of the system's: PEM text, or a file's path.
+    pub ca: Option<Vec<u8>>,
+    /// Our own certificate: PEM text with its chain, PKCS#12, or a file's path.
+    pub certificate: Option<Vec<u8>>,
+    /// Its private key: PEM text, or a file's path. For PKCS#12: its password.
+    pub key: Option<Vec<u8>>,
+    /// The name that the certificate must be for, where it is not the URL's host.
+    pub server_name: Option<String>,
+    /// The lowest version to accept, "1.0" to "1.3". The default is "1.2".
+    pub min_version: Option<String>,
+    /// SHA-256 of the public keys to accept (SubjectPublicKeyInfo), in base64 or hex.
+    pub pins: Vec<String>,
+    /// Accepts every certificate, so anyone on the way can read and change all messages.
+    pub dangerously_skip_verification: bool,
+}
+
+/// Makes `socket` a TLS stream to `host`, whose certificate is verified by `options`.
+pub fn connect(
+    socket: TcpStream,
+    host: &str,
+    options: &TlsOptions,
+    reactor: &mut Reactor,
+) -> Result<Stream, Error> {
+    reactor.enter(Stage::Tls);
+    let name = options.name(host).map_err(Error::Tls)?;
+    let pins = options.pins().map_err(Error::Tls)?;
+    let connector = connector(options, reactor)?;
+    let stream = handshake(socket, reactor, &format!("'{name}'"), |wire| {
+        connector.connect(&name, wire)
+    })?;
+    if !pins.is_empty() {
+        check_pins(&stream, &pins, &name).map_err(Error::Tls)?;
+    }
+    Ok(Stream::tls(stream))
+}
+
+/// The server's side of TLS: a certificate and its key, ready for any number of connections.
+#[derive(Clone)]
+pub struct Acceptor {
+    acceptor: TlsAcceptor,
+}
+
+impl Acceptor {
+    /// Reads the certificate (with its chain) and the key, as the options of a client are read.
+    pub fn new(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self, Error> {
+        let certificate = credentials::load("certificate", certificate.as_ref());
+        let identity = certificate.and_then(|certificate| {
+            let key = load_key(&certificate, Some(key.as_ref()))?;
+            check_pair(&certificate, &key)?;
+            identity(&certificate, &key)
+        });
+        TlsAcceptor::new(identity.map_err(Error::Tls)?)
+            .map(|acceptor| Self { acceptor })
+            .map_err(|error| Error::Tls(invalid("key", &reason(&error.to_string()))))
+    }
+
+    /// Makes an accepted socket a TLS stream.
+    pub fn accept(&self, socket: TcpStream, reactor: &mut Reactor) -> Result<Stream, Error> {
+        reactor.enter(Stage::Tls);
+        let stream = handshake(socket, reactor, "the client", |wire| {
+            self.acceptor.accept(wire)
+        })?;
+        Ok(Stream::tls(stream))
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor").finish_non_exhaustive()
+    }
+}
+
+/// A TLS session over a socket.
+#[derive(Debug)]
+pub(super) struct TlsStream {
+    session: native_tls::TlsStream<Wire>,
+}
+
+impl TlsStream {
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.session.read(buffer) {
+            // Without a close_notify the stream may be cut short. The closing handshake of
+            // RFC 6455 tells whether it was, so this is an end like any other.
+            Err(error) if self.session.get_ref().ended && !would_block(&error) => Ok(0),
+            result => result.map_err(session_error),
+        }
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.session.write(bytes).map_err(session_error)
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.session.flush().map_err(session_error)
+    }
+
+    pub(super) fn notify_close(&mut self) {
+        // The peer may be gone, or take nothing more: there is nobody left to tell.
+        let _ = self.session.shutdown();
+    }
+
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.session.get_ref().socket
+    }
+
+    pub(super) fn socket_mut(&mut self) -> &mut TcpStream {
+        &mut self.session.get_mut().socket
+    }
+}
+
+/// The socket as the TLS library sees it.
+#[derive(Debug)]
+struct Wire {
+    socket: TcpStream,
+    established: bool,
+    ended: bool,
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.socket.read(buffer)?;
+        if count == 0 && !buffer.is_empty() {
+            self.ended = true;
+            // As an error it comes back out of the handshake, which words its own otherwise.
+            if !self.established {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(count)
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn handshake<F>(
+    mut socket: TcpStream,
+    reactor: &mut Reactor,
+    peer: &str,
+    begin: F,
+) -> Result<TlsStream, Error>
+where
+    F: FnOnce(Wire) -> Result<native_tls::TlsStream<Wire>, HandshakeError<Wire>>,
+{
+    let failed = |error| Error::Io(Stage::Tls, error);
+    let both = Interest::READABLE | Interest::WRITABLE;
+    let registered = reactor.registry().register(&mut socket, SOCKET, both);
+    registered.map_err(failed)?;
+    let mut progress = begin(Wire {
+        socket,
+        established: false,
+        ended: false,
+    });
+    let mut session = loop {
+        progress = match progress {
+            Ok(session) => break session,
+            Err(HandshakeError::WouldBlock(unfinished)) => {
+                reactor.wait()?;
+                unfinished.handshake()
+            }
+            Err(HandshakeError::Failure(error)) => return Err(handshake_error(&error, peer)),
+        };
+    };
+    session.get_mut().established = true;
+    let mut stream = TlsStream { session };
+    let deregistered = reactor.registry().deregister(stream.socket_mut());
+    deregistered.map_err(failed)?;
+    Ok(stream)
+}
+
+impl TlsOptions {
+    /// The name to ask for and to verify. SNI has no final dot (RFC 6066 section 3).
+    fn name(&self, host: &str) -> Result<String, TlsError> {
+        let Some(name) = &self.server_name else {
+            return Ok(host.strip_suffix('.').unwrap_or(host).to_owned());
+        };
+        if let Ok(address) = name.parse::<IpAddr>() {
+            return Ok(address.to_string());
+        }
+        match url::Host::parse(name.strip_suffix('.').unwrap_or(name)) {
+            Ok(url::Host::Domain(name)) => Ok(name),
+            _ => Err(invalid(
+                "server_name",
+                &format!("is no host's name: '{name}'"),
+            )),
+        }
+    }
+
+    fn pins(&self) -> Result<Vec<Pin>, TlsError> {
+        self.pins.iter().map(|pin| parse_pin(pin)).collect()
+    }
+}
+
+/// SHA-256 of a SubjectPublicKeyInfo.
+type Pin = [u8; 32];
+
+fn parse_pin(text: &str) -> Result<Pin, TlsError> {
+    let digits = text.strip_prefix("sha256/").unwrap_or(text);
+    let bytes = match digits.len() {
+        // "sha256//" is curl's prefix. The slash may be base64 too: only the length tells.
+        45 if digits.starts_with('/') => BASE64.decode(&digits.as_bytes()[1..]),
+        64 => HEXLOWER_PERMISSIVE.decode(digits.as_bytes()),
+        _ => BASE64.decode(digits.as_bytes()),
+    };
+    bytes
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| {
+            invalid(
+                "pins",
+                &format!("holds no SHA-256 in base64 or hex: '{text}'"),
+            )
+        })
+}
+
+fn check_pins(stream: &TlsStream, pins: &[Pin], name: &str) -> Result<(), TlsError> {
+    let internal = |error: native_tls::Error| TlsError::Internal(error.to_string());
+    let certificate = stream.session.peer_certificate().map_err(internal)?;
+    let Some(certificate) = certificate else {
+        return Err(TlsError::Handshake(format!(
+            "'{name}' sent no certificate to check the pins against"
+        )));
+    };
+    let certificate = certificate.to_der().map_err(internal)?;
+    let key = der::subject_public_key_info(&certificate)
+        .ok_or_else(|| TlsError::Internal(format!("the certificate of '{name}' holds no key")))?;
+    let found: Pin = Sha256::digest(key).into();
+    if pins.contains(&found) {
+        return Ok(());
+    }
+    Err(TlsError::Handshake(format!(
+        "pin mismatch: the key of '{name}' is sha256/{}, which is not among the pins",
+        BASE64.encode(&found)
+    )))
+}
+
+/// How many connectors are kept. Each costs tens of milliseconds to make, as it reads the
+/// system's trusted certificates, and a few hundred KiB to keep.
+const KEPT_CONNECTORS: usize = 16;
+
+/// The connectors in the order of their last use.
+static CONNECTORS: Mutex<Vec<(Recipe, Arc<Slot>)>> = Mutex::new(Vec::new());
+
+/// A connector, once it is made. Who makes it holds the lock; the others wait for it.
+type Slot = Mutex<Option<TlsConnector>>;
+
+/// All that a connector depends on, files read: a certificate that was renewed makes a new one.
+#[derive(Clone, PartialEq, Eq)]
+struct Recipe {
+    ca: Option<Vec<u8>>,
+    identity: Option<(Vec<u8>, Vec<u8>)>,
+    min_version: Option<String>,
+    skip_verification: bool,
+}
+
+impl Recipe {
+    fn load(options: &TlsOptions) -> Result<Self, TlsError> {
+        let ca = options.ca.as_deref();
+        let certificate = options.certificate.as_deref();
+        let identity = match certificate.map(|value| credentials::load("certificate", value)) {
+            Some(certificate) => {
+                let certificate = certificate?;
+                let key = load_key(&certificate, options.key.as_deref())?;
+                Some((certificate, key))
+            }
+            None if options.key.is_some() => {
+                return Err(invalid("key", "needs the option 'certificate'"));
+            }
+            None => None,
+        };
+        Ok(Self {
+            ca: ca.map(|value| credentials::load("ca", value)).transpose()?,
+            identity,
+            min_version: options.min_version.clone(),
+            skip_verification: options.dangerously_skip_verification,
+        })
+    }
+
+    fn make(&self) -> Result<TlsConnector, TlsError> {
+        let mut builder = TlsConnector::builder();
+        if let Some(ca) = &self.ca {
+            builder.disable_built_in_roots(true);
+            for certificate in authorities(ca)? {
+                builder.add_root_certificate(certificate);
+            }
+        }
+        if let Some((certificate, key)) = &self.identity {
+            builder.identity(identity(certificate, key)?);
+        }
+        if let Some(version) = &self.min_version {
+            builder.min_protocol_version(Some(protocol(version)?));
+        }
+        builder.danger_accept_invalid_certs(self.skip_verification);
+        builder.danger_accept_invalid_hostnames(self.skip_verification);
+        builder.build().map_err(|error| match self.identity {
+            Some(_) => invalid("key", &reason(&error.to_string())),
+            None => TlsError::Internal(error.to_string()),
+        })
+    }
+}
+
+fn connector(options: &TlsOptions, reactor: &mut Reactor) -> Result<TlsConnector, Error> {
+    let recipe = Recipe::load(options).map_err(Error::Tls)?;
+    let slot = slot(&recipe);
+    if let Ok(Some(connector)) = slot.try_lock().as_deref() {
+        return Ok(connector.clone());
+    }
+    let made = offload("websocket-tls", reactor, move || {
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connector) = &*slot {
+            return Ok(connector.clone());
+        }
+        let connector = recipe.make()?;
+        *slot = Some(connector.clone());
+        Ok(connector)
+    })?;
+    made.map_err(Error::Tls)
+}
+
+fn slot(recipe: &Recipe) -> Arc<Slot> {
+    let mut kept = CONNECTORS.lock().unwrap_or_else(PoisonError::into_inner);
+    let entry = match kept.iter().position(|(known, _)| known == recipe) {
+        Some(index) => kept.remove(index),
+        None => (recipe.clone(), Arc::default()),
+    };
+    let slot = Arc::clone(&entry.1);
+    kept.insert(0, entry);
+    kept.truncate(KEPT_CONNECTORS);
+    slot
+}
+
+fn protocol(version: &str) -> Result<Protocol, TlsError> {
+    match version {
+        "1.0" => Ok(Protocol::Tlsv10),
+        "1.1" => Ok(Protocol::Tlsv11),
+        "1.2" => Ok(Protocol::Tlsv12),
+        "1.3" => Ok(Protocol::Tlsv13),
+        other => Err(invalid(
+            "min_version",
+            &format!("is no version of TLS: '{other}'"),
+        )),
+    }
+}
+
+fn authorities(bytes: &[u8]) -> Result<Vec<Certificate>, TlsError> {
+    let read = if credentials::is_pem(bytes) {
+        Certificate::stack_from_pem(bytes)
+    } else {
+        Certificate::from_der(bytes).map(|certificate| vec![certificate])
+    };
+    match read {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(invalid("ca", "holds no certificate")),
+        Err(error) => Err(invalid(
+            "ca",
+            &format!("holds no certificate: {}", reason(&error.to_string())),
+        )),
+    }
+}
+
+/// The key of a PEM certificate as PKCS#8 (it may stand in the same text), or the password of
+/// a PKCS#12 one.
+fn load_key(certificate: &[u8], key: Option<&[u8]>) -> Result<Vec<u8>, TlsError> {
+    if !credentials::is_pem(certificate) {
+        return Ok(key.unwrap_or_default().to_vec());
+    }
+    match key {
+        Some(key) => credentials::pkcs8_key(&credentials::load("key", key)?),
+        None => credentials::pkcs8_key(certificate),
+    }
+}
+
+/// A connector refuses a key that is not the certificate's. An acceptor would drop it
+/// silently, and then refuse every client.
+fn check_pair(certificate: &[u8], key: &[u8]) -> Result<(), TlsError> {
+    let mut builder = TlsConnector::builder();
+    let checked = builder.identity(identity(certificate, key)?).build();
+    checked
+        .map(drop)
+        .map_err(|error| invalid("key", &reason(&error.to_string())))
+}
+
+fn identity(certificate: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
+    if credentials::is_pem(certificate) {
+        // OpenSSL compares only keys of one algorithm, and ignores others silently.
+        if !credentials::same_algorithm(certificate, key) {
+            return Err(invalid(
+                "key",
+                "is not the certificate's: key algorithm mismatch",
+            ));
+        }
+        return Identity::from_pkcs8(certificate, key).map_err(|error| {
+            invalid(
+                "certificate",
+                &format!(
+                    "cannot be used with its key: {}",
+                    reason(&error.to_string())
+                ),
+            )
+        });
+    }
+    let password = std::str::from_utf8(key)
+        .map_err(|_| invalid("key", "is no password for PKCS#12: it is not UTF-8"))?;
+    Identity::from_pkcs12(certificate, password).map_err(|error| {
+        invalid(
+            "certificate",
+            &format!("cannot be read as PKCS#12: {}", reason(&error.to_string())),
+        )
+    })
+}
+
+fn handshake_error(error: &native_tls::Error, peer: &str) -> Error {
+    if let Some(cause) = io_cause(error) {
+        return match cause.kind() {
+            io::ErrorKind::UnexpectedEof => Error::Dropped(Stage::Tls),
+            _ => Error::Io(Stage::Tls, copy(cause)),
+        };
+    }
+    Error::Tls(TlsError::Handshake(in_plain_words(
+        &error.to_string(),
+        peer,
+    )))
+}
+
+/// The socket's error in an error of the TLS library.
+fn io_cause(error: &native_tls::Error) -> Option<&io::Error> {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(cause) = cause.downcast_ref() {
+            return Some(cause);
+        }
+        source = cause.source();
+    }
+    None
+}
+
+fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error.kind().into(),
+    }
+}
+
+fn would_block(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// An error of an established session: the socket's own as it is, the library's in plain
+/// words, as a [`TlsError`] inside.
+fn session_error(error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::Other {
+        return error;
+    }
+    let words = in_plain_words(&error.to_string(), "the peer");
+    io::Error::other(TlsError::Handshake(words))
+}
+
+/// Says in plain words what the TLS library says in its own. native-tls hands out nothing but
+/// text, so the phrases of OpenSSL are looked for; what is not known is passed on as it is.
+fn in_plain_words(text: &str, peer: &str) -> String {
+    let lower = text.to_lowercase().replace("self signed", "self-signed");
+    let says = |phrase: &str| lower.contains(phrase);
+    if let Some((_, alert)) = lower.split_once(" alert ") {
+        let alert = alert.split(':').next().unwrap_or(alert);
+        return match alert {
+            "protocol version" => no_common_version(peer),
+            _ => format!("{peer} refused the connection: {alert}"),
+        };
+    }
+    if says("unsupported protocol") || says("no protocols available") {
+        return no_common_version(peer);
+    }
+    if says("wrong version number") {
+        return format!("{peer} does not speak TLS");
+    }
+    if !says("certificate verify failed") {
+        return format!("no TLS with {peer}: {}", reason(text));
+    }
+    if says("has expired") {
+        format!("the certificate of {peer} has expired")
+    } else if says("not yet valid") {
+        format!("the certificate of {peer} is not yet valid")
+    } else if says("hostname mismatch") || says("ip address mismatch") {
+        format!("the certificate is not for {peer}")
+    } else if says("(self-signed certificate)") {
+        format!("the certificate of {peer} is self-signed")
+    } else if says("issuer certificate") || says("verify the first") || says("in certificate chain")
+    {
+        format!("the certificate of {peer} has an unknown issuer")
+    } else {
+        format!(
+            "the certificate of {peer} is refused: {}",
+            verify_result(text)
+        )
+    }
+}
+
+fn no_common_version(peer: &str) -> String {
+    format!("no protocol version of TLS in common with {peer}")
+}
+
+/// OpenSSL's reason in "error:CODE:LIBRARY:FUNCTION:REASON:FILE:LINE:DATA".
+fn reason(text: &str) -> String {
+    match text.strip_prefix("error:") {
+        Some(fields) => fields.split(':').nth(3).unwrap_or(fields).to_owned(),
+        None => text.to_owned(),
+    }
+}
+
+/// The result of the verification, which native-tls adds in parentheses.
+fn verify_result(text: &str) -> &str {
+    let inside = text.rsplit_once('(').map(|(_, inside)| inside);
+    inside.map_or(text, |inside| inside.trim_end_matches(')'))
+}

@@ -1,0 +1,145 @@
+//! The workers of one Lua state: who is alive, and how all of them are stopped and joined.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Instant,
+};
+
+use crate::queue::{Closed, Event, Queue};
+
+/// Enough for every stage, TLS included (measured).
+const STACK_SIZE: usize = 256 * 1024;
+
+/// Somebody with a thread of its own that can be told to end.
+pub trait Stop: Send + Sync {
+    /// Ends by `deadline`, whatever the peer does.
+    fn stop(&self, deadline: Instant);
+}
+
+/// The workers of one Lua state, and the queue that they fill.
+pub struct Workers {
+    queue: Queue,
+    next_id: AtomicU64,
+    roll: Mutex<Roll>,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct Roll {
+    stopping: bool,
+    alive: HashMap<u64, (Arc<dyn Stop>, JoinHandle<()>)>,
+    /// Threads past their last statement.
+    ended: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    /// No workers yet.
+    pub fn new(queue: Queue) -> Self {
+        Self {
+            queue,
+            next_id: AtomicU64::new(1),
+            roll: Mutex::default(),
+            ended: Condvar::new(),
+        }
+    }
+
+    /// Where the workers' events go.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// A number that no other worker of this state has.
+    pub fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Runs `work` on a thread of its own, under the number `id`.
+    pub fn start(
+        self: &Arc<Self>,
+        id: u64,
+        worker: Arc<dyn Stop>,
+        work: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let mut roll = self.roll();
+        if roll.stopping {
+            return Err(io::Error::other("the Lua state is closing"));
+        }
+        let ended = std::mem::take(&mut roll.ended);
+        let workers = Arc::clone(self);
+        let handle = thread::Builder::new()
+            .name("websocket".to_owned())
+            .stack_size(STACK_SIZE)
+            .spawn(move || {
+                let _end = End { workers, id };
+                work();
+            })?;
+        roll.alive.insert(id, (worker, handle));
+        drop(roll);
+        join(ended);
+        Ok(())
+    }
+
+    /// Reports a connection that could not even begin.
+    pub fn report_stillborn(&self, id: u64, error: crate::error::Error) {
+        let mut events = vec![
+            Event::Error(Box::new(error)),
+            Event::Disconnected(Box::new(Closed::dropped())),
+        ];
+        self.queue.push(id, &mut events);
+    }
+
+    /// Stops every worker and joins those that end by `deadline`. No worker starts afterwards.
+    pub fn stop(&self, deadline: Instant) {
+        let mut roll = self.roll();
+        roll.stopping = true;
+        for (worker, _) in roll.alive.values() {
+            worker.stop(deadline);
+        }
+        while !roll.alive.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let wait = self.ended.wait_timeout(roll, left);
+            roll = wait.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let ended = std::mem::take(&mut roll.ended);
+        drop(roll);
+        join(ended);
+    }
+
+    fn roll(&self) -> MutexGuard<'_, Roll> {
+        // Every change of the roll is a single insertion or removal: a panic leaves it whole.
+        self.roll.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The last statement of a worker's thread.
+struct End {
+    workers: Arc<Workers>,
+    id: u64,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let mut roll = self.workers.roll();
+        if let Some((_, handle)) = roll.alive.remove(&self.id) {
+            roll.ended.push(handle);
+        }
+        drop(roll);
+        self.workers.ended.notify_all();
+    }
+}
+
+fn join(ended: Vec<JoinHandle<()>>) {
+    for handle in ended {
+        // A panic was reported by the thread itself.
+        let _ = handle.join();
+    }
+}

@@ -1,0 +1,33 @@
+-- Waiting for things themselves, with a deadline.
+local system = require("system")
+
+local clock = { now = system.monotime }
+
+local DEADLINE_SECONDS = 20
+
+-- Calls `step` until `condition` holds, or raises at the caller's caller.
+function clock.drive(condition, step, what, seconds)
+  local deadline = clock.now() + (seconds or DEADLINE_SECONDS)
+  while not condition() do
+    if clock.now() > deadline then
+      error("timed out waiting for " .. (what or "the condition"), 3)
+    end
+    step()
+  end
+end
+
+-- For what no event announces: a thread that ends, a file that appears.
+function clock.poll(condition, what, seconds)
+  clock.drive(condition, function()
+    system.sleep(0.002)
+  end, what, seconds)
+end
+
+-- How many milliseconds a call took.
+function clock.milliseconds(call)
+  local began = clock.now()
+  call()
+  return (clock.now() - began) * 1000
+end
+
+return clock

@@ -1,0 +1,58 @@
+-- After each test: no thread, no descriptor and no connection may be left of it.
+local clock = require("support.clock")
+local process = require("support.process")
+
+local leaks = {}
+
+local DEADLINE_SECONDS = 15
+
+local before
+local watched = setmetatable({}, { __mode = "k" })
+
+-- An object whose memory must be free when the test has ended.
+function leaks.watch(object)
+  watched[object] = true
+end
+
+local function count_watched()
+  local count = 0
+  for _ in pairs(watched) do
+    count = count + 1
+  end
+  return count
+end
+
+local function measure()
+  collectgarbage()
+  collectgarbage()
+  return {
+    threads = process.threads(),
+    descriptors = process.descriptors(),
+    references = count_watched(),
+  }
+end
+
+local function grown(now)
+  for name, amount in pairs(now) do
+    if amount > before[name] then
+      return ("%d %s left, %d before the test"):format(amount, name, before[name])
+    end
+  end
+end
+
+function leaks.begin()
+  before = measure()
+end
+
+function leaks.check(test)
+  local left
+  local clean = pcall(clock.poll, function()
+    left = grown(measure())
+    return not left
+  end, "the end of what the test began", DEADLINE_SECONDS)
+  if not clean then
+    error(("%s: %s"):format(test, left), 0)
+  end
+end
+
+return leaks
