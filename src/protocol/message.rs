@@ -91,11 +91,13 @@ impl Reader {
             Some(frame) if frame.whole => frame.length.saturating_sub(self.buffer.len()),
             _ => 0,
         };
-        let wanted = missing
-            .min(MAX_TRUST.max(self.buffer.len()))
-            .max(self.read_size);
-        if room < wanted.min(self.read_size / 2) || room < missing.min(wanted) {
-            self.buffer.reserve(wanted);
+        let enough = match missing {
+            0 => self.read_size / 2,
+            _ => missing.min(self.read_size),
+        };
+        if room < enough {
+            let trusted = missing.min(MAX_TRUST.max(self.buffer.len()));
+            self.buffer.reserve(trusted.max(self.read_size));
         }
         &mut self.buffer
     }
