@@ -3,6 +3,8 @@
 //! The queue itself has no limit. Each connection has one, in bytes ([`Flow`]): a worker whose
 //! undelivered messages pass it stops reading from its socket, so nothing is ever dropped.
 
+#[cfg(unix)]
+use std::os::fd::AsRawFd;
 use std::{
     collections::VecDeque,
     io,
@@ -14,12 +16,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Registry, Token, Waker};
+#[cfg(unix)]
+use mio::{Interest, unix::SourceFd};
 
-use crate::{connection::Opened, error::Error, protocol::Kind};
+use crate::{connection::Opened, error::Error, net::Stream, protocol::Kind};
+
+const WAKE: Token = Token(0);
+/// The socket of the connection that the host drives itself.
+const LENT: Token = Token(1);
 
 /// What every message counts besides its payload, so that empty ones are bounded too.
-const MESSAGE_OVERHEAD: usize = 64;
+pub const MESSAGE_OVERHEAD: usize = 64;
 
 /// Something that happened to a connection.
 #[derive(Debug)]
@@ -63,7 +71,11 @@ pub type ConnectionId = u64;
 #[derive(Debug)]
 pub struct Queue {
     events: Mutex<VecDeque<(ConnectionId, Event)>>,
+    /// The length of `events`, for a look without the lock.
+    length: AtomicUsize,
     waker: Waker,
+    /// Where the host sleeps.
+    registry: Registry,
     /// Whether the host sleeps, or lets somebody watch its descriptor: then a push wakes it.
     armed: AtomicBool,
 }
@@ -72,9 +84,11 @@ impl Queue {
     /// A queue and the sleep that its events end.
     pub fn new() -> io::Result<(Self, Sleep)> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), Token(0))?;
+        let waker = Waker::new(poll.registry(), WAKE)?;
         let queue = Self {
+            registry: poll.registry().try_clone()?,
             events: Mutex::default(),
+            length: AtomicUsize::new(0),
             waker,
             armed: AtomicBool::new(false),
         };
@@ -90,14 +104,16 @@ impl Queue {
         if events.is_empty() {
             return;
         }
-        self.lock()
-            .extend(events.drain(..).map(|event| (connection, event)));
+        let mut queued = self.lock();
+        queued.extend(events.drain(..).map(|event| (connection, event)));
+        self.length.store(queued.len(), Ordering::SeqCst);
+        drop(queued);
         self.notify();
     }
 
     /// Wakes the host if it sleeps.
     pub fn notify(&self) {
-        if self.armed.swap(false, Ordering::AcqRel) {
+        if self.armed.load(Ordering::SeqCst) && self.armed.swap(false, Ordering::SeqCst) {
             // An eventfd or pipe that exists can be written; a full one is readable already.
             let _ = self.waker.wake();
         }
@@ -105,28 +121,70 @@ impl Queue {
 
     /// Moves all events to the end of `taken`.
     pub fn take(&self, taken: &mut VecDeque<(ConnectionId, Event)>) {
+        if self.is_empty() {
+            return;
+        }
         let mut events = self.lock();
         if taken.is_empty() {
             std::mem::swap(&mut *events, taken);
         } else {
             taken.append(&mut events);
         }
+        self.length.store(0, Ordering::SeqCst);
     }
 
-    /// Whether an event waits.
+    /// Whether no event waits.
     pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.length.load(Ordering::SeqCst) == 0
     }
 
     /// From now on, until the next notification, a push wakes the host.
     pub fn arm(&self) {
-        self.armed.store(true, Ordering::Release);
+        self.armed.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets the host's sleep end when `stream` is ready.
+    #[cfg(unix)]
+    pub fn watch(&self, stream: &Stream) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let descriptor = stream.as_raw_fd();
+        self.registry
+            .register(&mut SourceFd(&descriptor), LENT, both)
+    }
+
+    /// Ends what [`watch`](Self::watch) began.
+    #[cfg(unix)]
+    pub fn unwatch(&self, stream: &Stream) -> io::Result<()> {
+        self.registry.deregister(&mut SourceFd(&stream.as_raw_fd()))
+    }
+
+    /// Here a socket cannot be watched twice, so it stays with its worker.
+    #[cfg(not(unix))]
+    pub fn watch(&self, _stream: &Stream) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Ends what [`watch`](Self::watch) began.
+    #[cfg(not(unix))]
+    pub fn unwatch(&self, _stream: &Stream) -> io::Result<()> {
+        Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(ConnectionId, Event)>> {
         // A panic while pushing leaves a VecDeque that is still whole.
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What ended a sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// The queue was notified, or the time was over.
+    ByQueue,
+    /// The lent socket is ready.
+    BySocket,
+    /// A signal arrived.
+    BySignal,
 }
 
 /// The host's side of the wake-ups.
@@ -137,11 +195,13 @@ pub struct Sleep {
 }
 
 impl Sleep {
-    /// Sleeps until the queue is notified, at most for `timeout`. False: a signal ended it.
-    pub fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+    /// Sleeps until the queue is notified or the lent socket is ready, at most for `timeout`.
+    pub fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<Woken> {
         match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
-            result => result.map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Woken::BySignal),
+            Err(error) => Err(error),
+            Ok(()) if self.events.iter().any(|event| event.token() == LENT) => Ok(Woken::BySocket),
+            Ok(()) => Ok(Woken::ByQueue),
         }
     }
 

@@ -6,7 +6,7 @@ local native, constants = ...
 
 local error, type, tostring, setmetatable, getmetatable, pairs, ipairs, xpcall =
 	error, type, tostring, setmetatable, getmetatable, pairs, ipairs, xpcall
-local traceback = debug.traceback
+local traceback = debug and debug.traceback -- a host may leave `debug` out
 local native_send, native_next, native_take = native.send, native.next, native.take
 
 local websocket = {}
@@ -233,9 +233,10 @@ local function opened(connection, info)
 	}
 end
 
-local function closed(connection, id, code, reason, clean, stats)
+local function closed(connection, id, code, reason, clean, last)
 	connection._state = "closed"
-	connection._stats = stats
+	connection._stats = last.stats
+	connection._written = connection._sent - last.buffered
 	connections[id] = nil
 	live = live - 1
 	return { event = DISCONNECTED, message = reason, code = code, reason = reason, clean = clean }
@@ -295,7 +296,7 @@ local function drain()
 end
 
 local function traced(problem)
-	if type(problem) == "string" then
+	if traceback and type(problem) == "string" then
 		return traceback(problem, 2)
 	end
 	return problem
