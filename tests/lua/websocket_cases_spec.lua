@@ -37,6 +37,7 @@ describe("WebSocket", function()
     server:close()
   end)
 
+  before_each(sockets.begin)
   after_each(sockets.close_all)
 
   local function url(path)

@@ -1,14 +1,21 @@
 -- Browser-style sockets for the specs: opened, watched, and gone when the test ends.
 local clock = require("support.clock")
 local leaks = require("support.leaks")
+local process = require("support.process")
 local websocket = require("websocket")
 
 local sockets = {}
 
 local opened, servers = {}, {}
+local descriptors
 
 function sockets.step()
-  websocket.wait(50)
+  websocket.wait(20)
+end
+
+-- Before each test.
+function sockets.begin()
+  descriptors = process.descriptors()
 end
 
 -- Updates until `condition` holds.
@@ -93,7 +100,8 @@ local function is_over(list)
   return true
 end
 
--- Closes everything, and waits until it is closed.
+-- Closes everything, and waits until it is closed. A server may hear of a client only now,
+-- and has to be told of its end too.
 function sockets.close_all()
   for _, socket in ipairs(opened) do
     socket:destroy()
@@ -105,7 +113,9 @@ function sockets.close_all()
     server:close()
   end
   opened, servers = {}, {}
-  websocket.update()
+  sockets.drive(function()
+    return process.descriptors() <= descriptors
+  end, "the end of all connections")
   websocket.onuncaughterror = nil
 end
 
