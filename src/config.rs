@@ -82,6 +82,8 @@ pub struct ListenConfig {
     pub port: u16,
     /// The subprotocols that the server speaks.
     pub protocols: Vec<String>,
+    /// Header fields to add to the answer of every upgrade.
+    pub headers: Vec<(String, String)>,
     /// How long a client may take for TLS and the HTTP upgrade.
     pub timeout: Duration,
     /// Connections beyond this many are answered with 503.
@@ -107,6 +109,7 @@ impl Default for ListenConfig {
             host: "127.0.0.1".to_owned(),
             port: 0,
             protocols: Vec::new(),
+            headers: Vec::new(),
             timeout: Duration::from_millis(3000),
             max_connections: usize::MAX,
             tls: None,

@@ -136,6 +136,8 @@ pub struct Accepting {
     pub id: u64,
     /// The subprotocols it speaks.
     pub protocols: Vec<String>,
+    /// Header fields to add to the answer of every upgrade.
+    pub headers: Vec<(String, String)>,
     /// Its certificate and key.
     pub tls: Option<tls::Acceptor>,
     /// How long a client may take for TLS and the HTTP upgrade.
@@ -355,14 +357,11 @@ impl Worker {
     /// A TCP connection to the endpoint, through a proxy or not.
     fn reach(&mut self, endpoint: &Endpoint, config: &ConnectConfig) -> Result<TcpStream, Error> {
         let reactor = &mut self.reactor;
-        let Some(proxy) = Proxy::select(&config.proxy, endpoint)? else {
-            let addresses = resolve(&endpoint.host, endpoint.port, reactor)?;
-            return dial(&addresses, reactor);
-        };
-        let addresses = resolve(proxy.host(), proxy.port(), reactor)?;
-        let mut socket = dial(&addresses, reactor)?;
-        proxy.tunnel(&mut socket, endpoint, reactor)?;
-        Ok(socket)
+        if let Some(proxy) = Proxy::select(&config.proxy, endpoint)? {
+            return proxy.open(endpoint, reactor);
+        }
+        let addresses = resolve(&endpoint.host, endpoint.port, reactor)?;
+        dial(&addresses, reactor)
     }
 
     fn delay(&mut self, delay: Duration) -> Result<(), Error> {
@@ -444,7 +443,8 @@ impl Worker {
                 Err(refusal) => return self.refuse(stream, &refusal.response, refusal.reason),
             }
         };
-        self.write_all(&mut stream, &upgraded.response)?;
+        let response = with_headers(&upgraded.response, &server.headers);
+        self.write_all(&mut stream, &response)?;
         Ok(self.welcome(stream, received, upgraded))
     }
 
@@ -598,6 +598,17 @@ impl Worker {
             }
         }
     }
+}
+
+/// An HTTP response without a body, with more header fields at its end.
+fn with_headers(response: &[u8], headers: &[(String, String)]) -> Vec<u8> {
+    let head = response.strip_suffix(b"\r\n").unwrap_or(response);
+    let mut response = head.to_vec();
+    for (name, value) in headers {
+        response.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    response.extend_from_slice(b"\r\n");
+    response
 }
 
 /// A place among a server's connections, given back at the end.

@@ -235,7 +235,12 @@ pub enum ProxyError {
     /// The proxy's own name does not resolve.
     NotFound(String),
     /// No TCP connection to the proxy.
-    Connect(io::Error),
+    Connect {
+        /// The proxy's address whose failure tells most.
+        address: SocketAddr,
+        /// That failure.
+        error: io::Error,
+    },
     /// The proxy closed the connection before it answered.
     Closed,
     /// The proxy wants a user and password, or other ones.
@@ -357,9 +362,13 @@ impl Error {
             }
             Error::Proxy(error) => match error {
                 ProxyError::NotFound(_) => SocketError::ProxyNotFound,
-                ProxyError::Connect(_) | ProxyError::Refused(_) => {
-                    SocketError::ProxyConnectionRefused
-                }
+                ProxyError::Connect { error, .. } => match SocketError::from_io(error) {
+                    SocketError::SocketTimeout => SocketError::ProxyConnectionTimeout,
+                    SocketError::SocketResource => SocketError::SocketResource,
+                    _ => SocketError::ProxyConnectionRefused,
+                },
+                ProxyError::Refused(_) => SocketError::ProxyConnectionRefused,
+
                 ProxyError::Closed => SocketError::ProxyConnectionClosed,
                 ProxyError::AuthenticationRequired(_) => SocketError::ProxyAuthenticationRequired,
                 ProxyError::Protocol(_) => SocketError::ProxyProtocol,
@@ -426,7 +435,9 @@ impl fmt::Display for ProxyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ProxyError::NotFound(reason) => write!(f, "not found: {reason}"),
-            ProxyError::Connect(error) => write!(f, "cannot connect: {error}"),
+            ProxyError::Connect { address, error } => {
+                write!(f, "cannot connect to {address}: {error}")
+            }
             ProxyError::Closed => f.write_str("closed the connection before it answered"),
             ProxyError::AuthenticationRequired(reason) => {
                 write!(f, "authentication required: {reason}")
@@ -470,7 +481,7 @@ impl std::error::Error for Error {
             Error::Io(_, error)
             | Error::Connect(_, error)
             | Error::Listen { error, .. }
-            | Error::Proxy(ProxyError::Connect(error)) => Some(error),
+            | Error::Proxy(ProxyError::Connect { error, .. }) => Some(error),
             _ => None,
         }
     }

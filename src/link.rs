@@ -196,8 +196,8 @@ impl Link {
     }
 
     fn send(&mut self, connection: &Connection, length: usize, put: impl FnOnce(&mut Protocol)) {
+        // What comes too late is never written, and stays counted as such.
         if self.protocol.close_sent() || self.failed.is_some() {
-            connection.written(length);
             return;
         }
         connection.stats.messages_sent.add(1);

@@ -19,7 +19,7 @@ use mio::{Events, Poll, Token, Waker};
 use crate::{connection::Opened, error::Error, protocol::Kind};
 
 /// What every message counts besides its payload, so that empty ones are bounded too.
-const MESSAGE_OVERHEAD: usize = 64;
+pub const MESSAGE_OVERHEAD: usize = 64;
 
 /// Something that happened to a connection.
 #[derive(Debug)]
@@ -63,6 +63,8 @@ pub type ConnectionId = u64;
 #[derive(Debug)]
 pub struct Queue {
     events: Mutex<VecDeque<(ConnectionId, Event)>>,
+    /// The length of `events`, for a look without the lock.
+    length: AtomicUsize,
     waker: Waker,
     /// Whether the host sleeps, or lets somebody watch its descriptor: then a push wakes it.
     armed: AtomicBool,
@@ -75,6 +77,7 @@ impl Queue {
         let waker = Waker::new(poll.registry(), Token(0))?;
         let queue = Self {
             events: Mutex::default(),
+            length: AtomicUsize::new(0),
             waker,
             armed: AtomicBool::new(false),
         };
@@ -90,14 +93,16 @@ impl Queue {
         if events.is_empty() {
             return;
         }
-        self.lock()
-            .extend(events.drain(..).map(|event| (connection, event)));
+        let mut queued = self.lock();
+        queued.extend(events.drain(..).map(|event| (connection, event)));
+        self.length.store(queued.len(), Ordering::SeqCst);
+        drop(queued);
         self.notify();
     }
 
     /// Wakes the host if it sleeps.
     pub fn notify(&self) {
-        if self.armed.swap(false, Ordering::AcqRel) {
+        if self.armed.load(Ordering::SeqCst) && self.armed.swap(false, Ordering::SeqCst) {
             // An eventfd or pipe that exists can be written; a full one is readable already.
             let _ = self.waker.wake();
         }
@@ -105,22 +110,26 @@ impl Queue {
 
     /// Moves all events to the end of `taken`.
     pub fn take(&self, taken: &mut VecDeque<(ConnectionId, Event)>) {
+        if self.is_empty() {
+            return;
+        }
         let mut events = self.lock();
         if taken.is_empty() {
             std::mem::swap(&mut *events, taken);
         } else {
             taken.append(&mut events);
         }
+        self.length.store(0, Ordering::SeqCst);
     }
 
-    /// Whether an event waits.
+    /// Whether no event waits.
     pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.length.load(Ordering::SeqCst) == 0
     }
 
     /// From now on, until the next notification, a push wakes the host.
     pub fn arm(&self) {
-        self.armed.store(true, Ordering::Release);
+        self.armed.store(true, Ordering::SeqCst);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(ConnectionId, Event)>> {

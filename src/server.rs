@@ -67,6 +67,7 @@ pub fn listen(config: ListenConfig, workers: &Arc<Workers>) -> Result<Server, Er
     let accepting = Arc::new(Accepting {
         id: workers.next_id(),
         protocols: config.protocols,
+        headers: config.headers,
         tls,
         timeout: config.timeout,
         limits: config.limits,

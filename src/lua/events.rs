@@ -8,13 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use mlua::{Lua, MultiValue, Result};
 
 use super::tables;
 use crate::{
     connection::Connection,
     protocol::Kind,
-    queue::{ConnectionId, Event, Queue, Sleep},
+    queue::{ConnectionId, Event, MESSAGE_OVERHEAD, Queue, Sleep},
     server::Server,
     workers::Workers,
 };
@@ -51,7 +52,32 @@ pub struct State {
     deadline: Cell<Option<Instant>>,
     /// Somebody watches the descriptor.
     watched: Cell<bool>,
+    /// The payload of the message that is being delivered.
+    current: RefCell<Bytes>,
+    /// The event that is being delivered, if it is no message.
+    rare: Cell<Option<(ConnectionId, Event)>>,
+    /// What was wrong with the last message that was refused.
+    problem: RefCell<String>,
 }
+
+/// What [`State::next`] found.
+pub enum Next {
+    /// Nothing more in this update.
+    None,
+    /// A message.
+    Message {
+        /// Whose.
+        id: ConnectionId,
+        /// DATA_TYPE_*.
+        kind: u8,
+        /// Its bytes, there until the next call.
+        payload: *const [u8],
+    },
+    /// Another event: see [`State::next_rare`].
+    Rare,
+}
+
+const NOT_UTF8: &str = "bad argument #2 'message' (valid UTF-8 expected in a text message)";
 
 impl State {
     /// A state with no connection.
@@ -66,21 +92,25 @@ impl State {
             left: Cell::new(0),
             deadline: Cell::new(None),
             watched: Cell::new(false),
+            current: RefCell::default(),
+            rare: Cell::new(None),
+            problem: RefCell::default(),
         })
     }
 
     /// Begins an update: how many events it will deliver, at most until `deadline`.
-    pub fn take(&self, deadline: Option<Instant>) -> io::Result<usize> {
+    pub fn take(&self, deadline: Option<Instant>) -> usize {
         let queue = self.workers.queue();
         if self.watched.get() {
-            self.sleep.borrow_mut().sleep(Some(Duration::ZERO))?;
+            // A poll that fails leaves the descriptor readable: the next update tries again.
+            let _ = self.sleep.borrow_mut().sleep(Some(Duration::ZERO));
             queue.arm();
         }
         let mut ready = self.ready.borrow_mut();
         queue.take(&mut ready);
         self.left.set(ready.len());
         self.deadline.set(deadline);
-        Ok(ready.len())
+        ready.len()
     }
 
     /// Ends an update. What it left over makes the descriptor readable again.
@@ -90,22 +120,34 @@ impl State {
         }
     }
 
-    /// The next event of this update, as the values that module.lua expects.
-    pub fn next(&self, lua: &Lua) -> Result<MultiValue> {
+    /// The next event of this update.
+    pub fn next(&self) -> Next {
         let Some((id, event)) = self.pop() else {
+            return Next::None;
+        };
+        let Event::Message(kind, payload) = event else {
+            self.rare.set(Some((id, event)));
+            return Next::Rare;
+        };
+        self.delivered(id, payload.len() + MESSAGE_OVERHEAD);
+        self.current.replace(payload);
+        Next::Message {
+            id,
+            kind: match kind {
+                Kind::Text => DATA_TYPE_TEXT,
+                Kind::Binary => DATA_TYPE_BINARY,
+            },
+            payload: &raw const **self.current.borrow(),
+        }
+    }
+
+    /// The event that [`next`](Self::next) called rare, as the values that module.lua expects.
+    pub fn next_rare(&self, lua: &Lua) -> Result<MultiValue> {
+        let Some((id, event)) = self.rare.take() else {
             return Ok(MultiValue::new());
         };
         match event {
-            Event::Message(kind, payload) => {
-                let message = lua.create_string(&payload)?;
-                let cost = Event::Message(kind, payload).cost();
-                self.delivered(id, cost);
-                let kind = match kind {
-                    Kind::Text => DATA_TYPE_TEXT,
-                    Kind::Binary => DATA_TYPE_BINARY,
-                };
-                values(lua, (id, EVENT_MESSAGE, message, kind))
-            }
+            Event::Message(..) => Ok(MultiValue::new()),
             Event::Connected(opened) => {
                 let connection = Arc::clone(&opened.connection);
                 self.connections.borrow_mut().insert(id, connection);
@@ -114,24 +156,42 @@ impl State {
             Event::Error(error) => {
                 let response = error.response();
                 let response = response.map(|it| tables::response(lua, it)).transpose()?;
-                let stage = error.stage().as_str();
-                let code = error.code() as i32;
-                values(
-                    lua,
-                    (id, EVENT_ERROR, error.to_string(), code, stage, response),
-                )
+                let text = lua.create_string(error.to_string())?;
+                let (code, stage) = (error.code() as i32, error.stage().as_str());
+                values(lua, (id, EVENT_ERROR, text, code, stage, response))
             }
             Event::Disconnected(closed) => {
                 let connection = self.connections.borrow_mut().remove(&id);
-                let stats = connection.map(|it| tables::stats(lua, &it)).transpose()?;
+                let last = connection.map(|it| tables::last(lua, &it)).transpose()?;
                 let reason = lua.create_string(&closed.reason)?;
-                let clean = closed.clean;
-                values(
-                    lua,
-                    (id, EVENT_DISCONNECTED, closed.code, reason, clean, stats),
-                )
+                let (code, clean) = (closed.code, closed.clean);
+                values(lua, (id, EVENT_DISCONNECTED, code, reason, clean, last))
             }
         }
+    }
+
+    /// Queues a message. Returns what is wrong with it, if anything is.
+    pub fn send(&self, id: ConnectionId, message: &[u8], kind: u8) -> Option<*const str> {
+        let kind = match kind {
+            DATA_TYPE_TEXT => Kind::Text,
+            _ => Kind::Binary,
+        };
+        if kind == Kind::Text && simdutf8::basic::from_utf8(message).is_err() {
+            return Some(NOT_UTF8);
+        }
+        let full = self
+            .connections
+            .borrow()
+            .get(&id)?
+            .send(kind, message)
+            .err()?;
+        *self.problem.borrow_mut() = format!(
+            "the send queue is full: {} bytes wait, the message has {}, max_send_queue is {}",
+            full.buffered,
+            message.len(),
+            full.limit
+        );
+        Some(&raw const **self.problem.borrow())
     }
 
     /// Sleeps until an event waits, or for `timeout`. False: none does; a signal ends the sleep

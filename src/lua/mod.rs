@@ -1,5 +1,6 @@
 //! The Lua face: the only code that names mlua. Knows no socket.
 
+mod calls;
 mod events;
 mod natives;
 mod params;
@@ -37,7 +38,7 @@ fn embed(lua: &Lua, module: &Table) -> Result<()> {
     for (name, source) in FILES {
         let module = module.clone();
         let load = lua.create_function(move |lua, _: Variadic<Value>| {
-            let chunk = lua.load(*source).set_name(format!("@websocket/{name}.lua"));
+            let chunk = lua.load(*source).set_name(format!("=websocket.{name}"));
             chunk.call::<Value>(&module)
         })?;
         preload.set(format!("websocket.{name}"), load)?;

@@ -233,9 +233,10 @@ local function opened(connection, info)
 	}
 end
 
-local function closed(connection, id, code, reason, clean, stats)
+local function closed(connection, id, code, reason, clean, last)
 	connection._state = "closed"
-	connection._stats = stats
+	connection._stats = last.stats
+	connection._written = connection._sent - last.buffered
 	connections[id] = nil
 	live = live - 1
 	return { event = DISCONNECTED, message = reason, code = code, reason = reason, clean = clean }

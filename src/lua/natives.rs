@@ -5,10 +5,11 @@ use std::{rc::Rc, sync::OnceLock, time::Instant};
 use mlua::{Function, Lua, LuaString, MultiValue, Result, Table, Value};
 
 use super::{
+    calls,
     events::{self, State},
     params, tables,
 };
-use crate::{connection, error::SocketError, protocol::Kind, server};
+use crate::{connection, error::SocketError, server};
 
 /// The close codes by their name in Lua, CLOSE_*.
 const CLOSE_CODES: [(&str, u16); 13] = [
@@ -83,15 +84,6 @@ impl Natives<'_> {
             mlua::IntoLuaMulti::into_lua_multi(id, lua)
         };
         self.add("connect", self.lua.create_function(connect)?)?;
-
-        let state = Rc::clone(&self.state);
-        let send = move |_: &Lua, (id, message, kind): (u64, LuaString, u8)| {
-            let connections = state.connections.borrow();
-            Ok(connections
-                .get(&id)
-                .and_then(|connection| send(connection, &message.as_bytes(), kind)))
-        };
-        self.add("send", self.lua.create_function(send)?)?;
 
         let state = Rc::clone(&self.state);
         let close = move |_: &Lua, (id, code, reason): (u64, u16, LuaString)| {
@@ -181,15 +173,13 @@ impl Natives<'_> {
 
     fn events(&self) -> Result<()> {
         let state = Rc::clone(&self.state);
-        let take = move |_: &Lua, budget_ms: Option<f64>| {
-            let deadline = budget_ms.map(|budget| Instant::now() + params::duration(budget));
-            Ok(state.take(deadline)?)
-        };
-        self.add("take", self.lua.create_function(take)?)?;
-
-        let state = Rc::clone(&self.state);
-        let next = move |lua: &Lua, ()| state.next(lua);
-        self.add("next", self.lua.create_function(next)?)?;
+        let rare = self
+            .lua
+            .create_function(move |lua, ()| state.next_rare(lua))?;
+        let calls = calls::bind(self.lua, &self.state, rare)?;
+        self.add("take", calls.take)?;
+        self.add("next", calls.next)?;
+        self.add("send", calls.send)?;
 
         let state = Rc::clone(&self.state);
         let finish = move |_: &Lua, ()| {
@@ -217,26 +207,6 @@ impl Natives<'_> {
         self.add("is_utf8", self.lua.create_function(utf8)?)?;
         self.add("now", self.lua.create_function(|_, ()| Ok(now()))?)
     }
-}
-
-/// What is wrong with a message, if it was not queued.
-fn send(connection: &connection::Connection, message: &[u8], kind: u8) -> Option<String> {
-    let kind = match kind {
-        events::DATA_TYPE_TEXT => Kind::Text,
-        _ => Kind::Binary,
-    };
-    if kind == Kind::Text && simdutf8::basic::from_utf8(message).is_err() {
-        return Some(
-            "bad argument #2 'message' (valid UTF-8 expected in a text message)".to_owned(),
-        );
-    }
-    let full = connection.send(kind, message).err()?;
-    Some(format!(
-        "the send queue is full: {} bytes wait, the message has {}, max_send_queue is {}",
-        full.buffered,
-        message.len(),
-        full.limit
-    ))
 }
 
 /// Milliseconds of a clock that never goes back.

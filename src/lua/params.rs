@@ -35,7 +35,7 @@ pub fn connect(table: Option<&Table>) -> Result<ConnectConfig, Complaint> {
     config.timeout = params.milliseconds("timeout")?.unwrap_or(config.timeout);
     config.delay = params.milliseconds("delay")?.unwrap_or(config.delay);
     config.protocols = params.protocols("protocol")?;
-    read_headers(&params, &mut config)?;
+    client_headers(&params, &mut config)?;
     config.limits = limits(&params)?;
     if let Some(tls) = params.table("tls")? {
         config.tls = tls_options(&tls)?;
@@ -55,6 +55,7 @@ pub fn listen(table: Option<&Table>) -> Result<ListenConfig, Complaint> {
     let port = params.integer("port", 0, u16::MAX.into())?;
     config.port = port.map_or(config.port, |port| port as u16);
     config.protocols = params.protocols("protocols")?;
+    config.headers = headers(&params)?;
     config.timeout = params.milliseconds("timeout")?.unwrap_or(config.timeout);
     let most = params.integer("max_connections", 1, 1 << 31)?;
     config.max_connections = most.map_or(config.max_connections, |most| most as usize);
@@ -180,26 +181,30 @@ fn proxy(params: &Params) -> Result<ProxyChoice, Complaint> {
     }
 }
 
-fn read_headers(params: &Params, config: &mut ConnectConfig) -> Result<(), Complaint> {
-    let fields = match params.value("headers")? {
-        Value::Nil => return Ok(()),
-        Value::String(text) => parse_headers(&text.to_string_lossy())?,
-        Value::Table(table) => header_table(&table)?,
-        other => return Err(params.complain("headers", "a string or a table", &other)),
-    };
-    for (name, value) in fields {
-        check_header(&name, &value)?;
+/// Of a client: those that name subprotocols count as `protocol`, as in Defold's own example.
+fn client_headers(params: &Params, config: &mut ConnectConfig) -> Result<(), Complaint> {
+    for (name, value) in headers(params)? {
         if name.eq_ignore_ascii_case("sec-websocket-protocol") {
-            add_protocols(
-                &mut config.protocols,
-                &value,
-                "headers['Sec-WebSocket-Protocol']",
-            )?;
+            let key = "headers['Sec-WebSocket-Protocol']";
+            add_protocols(&mut config.protocols, &value, key)?;
         } else {
             config.headers.push((name, value));
         }
     }
     Ok(())
+}
+
+fn headers(params: &Params) -> Result<Vec<(String, String)>, Complaint> {
+    let fields = match params.value("headers")? {
+        Value::Nil => Vec::new(),
+        Value::String(text) => parse_headers(&text.to_string_lossy())?,
+        Value::Table(table) => header_table(&table)?,
+        other => return Err(params.complain("headers", "a string or a table", &other)),
+    };
+    for (name, value) in &fields {
+        check_header(name, value)?;
+    }
+    Ok(fields)
 }
 
 /// Lines `Name: value`, as Defold's `headers` has them.

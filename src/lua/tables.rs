@@ -81,6 +81,15 @@ pub fn stats(lua: &Lua, connection: &Connection) -> Result<Table> {
     Ok(table)
 }
 
+/// What stays known of a connection that is gone: its stats, and the payload bytes that were
+/// never written.
+pub fn last(lua: &Lua, connection: &Connection) -> Result<Table> {
+    let table = lua.create_table()?;
+    table.set("stats", stats(lua, connection)?)?;
+    table.set("buffered", connection.buffered())?;
+    Ok(table)
+}
+
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }

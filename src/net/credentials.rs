@@ -49,6 +49,18 @@ pub(super) fn pkcs8_key(text: &[u8]) -> Result<Vec<u8>, TlsError> {
     Err(invalid("key", reason))
 }
 
+/// Whether a PEM certificate and its PKCS#8 key are of one algorithm. What cannot be read is
+/// left for the TLS library to judge.
+pub(super) fn same_algorithm(certificate: &[u8], key: &[u8]) -> bool {
+    let certificate = pem_block(certificate, "CERTIFICATE");
+    let key = pem_block(key, "PRIVATE KEY");
+    let (Some(certificate), Some(key)) = (certificate, key) else {
+        return true;
+    };
+    let public_key = der::subject_public_key_info(&certificate);
+    public_key.is_none_or(|public| der::key_algorithm(public) == der::key_algorithm(&key))
+}
+
 /// An error that names the option of the `tls` table.
 pub(super) fn invalid(option: &str, reason: &str) -> TlsError {
     TlsError::InvalidUserData(format!("the option '{option}' {reason}"))

@@ -29,6 +29,17 @@ pub(super) fn subject_public_key_info(certificate: &[u8]) -> Option<&[u8]> {
     (key.tag == SEQUENCE).then_some(key.whole)
 }
 
+/// The AlgorithmIdentifier's object identifier in a SubjectPublicKeyInfo (RFC 5280 section
+/// 4.1), and in a PrivateKeyInfo (RFC 5958), where the version comes first.
+pub(super) fn key_algorithm(key: &[u8]) -> Option<&[u8]> {
+    let mut rest = Element::read(key)?.inside(SEQUENCE)?;
+    if Element::read(rest)?.tag == INTEGER {
+        rest = Element::read(rest)?.rest;
+    }
+    let algorithm = Element::read(rest)?.inside(SEQUENCE)?;
+    Some(Element::read(algorithm)?.whole)
+}
+
 /// An RSAPrivateKey (PKCS#1) as a PKCS#8 PrivateKeyInfo.
 pub(super) fn pkcs8_from_rsa(key: &[u8]) -> Vec<u8> {
     private_key_info(RSA_ENCRYPTION, key)

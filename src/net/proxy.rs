@@ -1,9 +1,17 @@
-//! The way through an HTTP or SOCKS proxy.
+//! The way through a proxy: which one, the connection to it, and the tunnel it opens.
 
-use mio::net::TcpStream;
+mod environment;
+mod exchange;
+mod http_connect;
+mod socks5;
 
-use super::{Endpoint, Reactor};
-use crate::error::{Error, Stage};
+use mio::{Interest, net::TcpStream};
+use percent_encoding::percent_decode_str;
+use url::{Host, Url};
+
+use super::{Endpoint, Reactor, SOCKET, dial::race, resolve::lookup};
+use crate::error::{Error, ProxyError, Stage};
+use exchange::Exchange;
 
 /// Which proxy a connection takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,21 +21,74 @@ pub enum ProxyChoice {
     Environment,
     /// None, whatever the environment says.
     Never,
-    /// The one with this URL.
+    /// The one with this URL: `http://` or `socks5://`, with user and password.
     Url(String),
 }
 
 /// A proxy on the way to an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
+    language: Language,
     host: String,
     port: u16,
+    credentials: Option<Credentials>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Language {
+    /// RFC 9110 section 9.3.6.
+    HttpConnect,
+    /// RFC 1928.
+    Socks5,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Credentials {
+    user: Vec<u8>,
+    password: Vec<u8>,
 }
 
 impl Proxy {
-    /// The proxy on the way to `endpoint`.
-    pub fn select(_choice: &ProxyChoice, _endpoint: &Endpoint) -> Result<Option<Self>, Error> {
-        Ok(None)
+    /// The proxy on the way to `endpoint`. None is the direct way.
+    pub fn select(choice: &ProxyChoice, endpoint: &Endpoint) -> Result<Option<Self>, Error> {
+        match choice {
+            ProxyChoice::Never => Ok(None),
+            ProxyChoice::Url(url) => Self::parse(url).map(Some),
+            ProxyChoice::Environment => environment::select(endpoint, |name| {
+                std::env::var(name).ok().filter(|value| !value.is_empty())
+            })
+            .map(|url| Self::parse(&url))
+            .transpose(),
+        }
+    }
+
+    /// Reads a proxy's URL. One without a scheme is `http`.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        // The text may hold a password, so no message repeats it.
+        let invalid = |reason: &str| Error::Url(format!("the proxy's URL {reason}"));
+        let url = match text.contains("://") {
+            true => Url::parse(text),
+            false => Url::parse(&format!("http://{text}")),
+        }
+        .map_err(|error| invalid(&format!("cannot be read: {error}")))?;
+        let (language, default_port) = match url.scheme() {
+            "http" => (Language::HttpConnect, 80),
+            "socks5" | "socks5h" | "socks" => (Language::Socks5, 1080),
+            other => {
+                let reason = format!("must begin with http:// or socks5://, not '{other}://'");
+                return Err(invalid(&reason));
+            }
+        };
+        let credentials = Credentials::of(&url);
+        if language == Language::Socks5 && credentials.as_ref().is_some_and(Credentials::too_long) {
+            return Err(invalid("has a user or password of more than 255 bytes"));
+        }
+        Ok(Self {
+            language,
+            host: host(&url).ok_or_else(|| invalid("has no host"))?,
+            port: url.port().unwrap_or(default_port),
+            credentials,
+        })
     }
 
     /// The proxy's own name or address.
@@ -40,14 +101,78 @@ impl Proxy {
         self.port
     }
 
-    /// Asks the proxy, over a connection to it, for one to `endpoint`.
+    /// Connects to the proxy, and through it to `endpoint`, whose name the proxy resolves.
+    pub fn open(&self, endpoint: &Endpoint, reactor: &mut Reactor) -> Result<TcpStream, Error> {
+        reactor.enter(Stage::Proxy);
+        let addresses = lookup(&self.host, self.port, reactor).map_err(on_the_way_to_proxy)?;
+        let mut socket = race(&addresses, reactor).map_err(on_the_way_to_proxy)?;
+        self.tunnel(&mut socket, endpoint, reactor)?;
+        Ok(socket)
+    }
+
+    /// Asks the proxy, over a connection to it that is registered nowhere, for a tunnel to
+    /// `endpoint`.
     pub fn tunnel(
         &self,
-        _socket: &mut TcpStream,
-        _endpoint: &Endpoint,
+        socket: &mut TcpStream,
+        endpoint: &Endpoint,
         reactor: &mut Reactor,
     ) -> Result<(), Error> {
         reactor.enter(Stage::Proxy);
-        Ok(())
+        let failed = |error| Error::Io(Stage::Proxy, error);
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let registered = reactor.registry().register(socket, SOCKET, both);
+        registered.map_err(failed)?;
+        let mut exchange = Exchange { socket, reactor };
+        let credentials = self.credentials.as_ref();
+        match self.language {
+            Language::HttpConnect => http_connect::tunnel(&mut exchange, endpoint, credentials),
+            Language::Socks5 => socks5::tunnel(&mut exchange, endpoint, credentials),
+        }?;
+        reactor.registry().deregister(socket).map_err(failed)
+    }
+}
+
+/// Without the credentials.
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} {}:{}", self.language, self.host, self.port)
+    }
+}
+
+impl Credentials {
+    fn of(url: &Url) -> Option<Self> {
+        if url.username().is_empty() && url.password().is_none() {
+            return None;
+        }
+        Some(Self {
+            user: percent_decode_str(url.username()).collect(),
+            password: percent_decode_str(url.password().unwrap_or_default()).collect(),
+        })
+    }
+
+    fn too_long(&self) -> bool {
+        self.user.len() > 255 || self.password.len() > 255
+    }
+}
+
+/// The host in ASCII and without brackets. The `url` crate leaves the hosts of schemes that
+/// it does not know, such as `socks5`, as they are.
+fn host(url: &Url) -> Option<String> {
+    match Host::parse(url.host_str()?).ok()? {
+        Host::Domain(name) => Some(name),
+        Host::Ipv4(address) => Some(address.to_string()),
+        Host::Ipv6(address) => Some(address.to_string()),
+    }
+}
+
+/// What went wrong before the proxy was reached is the proxy's failure, not the endpoint's.
+fn on_the_way_to_proxy(error: Error) -> Error {
+    match error {
+        Error::Resolve { host, reason, .. } => {
+            Error::Proxy(ProxyError::NotFound(format!("'{host}': {reason}")))
+        }
+        Error::Connect(address, error) => Error::Proxy(ProxyError::Connect { address, error }),
+        other => other,
     }
 }

@@ -32,7 +32,7 @@ pub struct TlsOptions {
     pub key: Option<Vec<u8>>,
     /// The name that the certificate must be for, where it is not the URL's host.
     pub server_name: Option<String>,
-    /// The lowest version to accept: "1.2" (the default) or "1.3".
+    /// The lowest version to accept, "1.0" to "1.3". The default is "1.2".
     pub min_version: Option<String>,
     /// SHA-256 of the public keys to accept (SubjectPublicKeyInfo), in base64 or hex.
     pub pins: Vec<String>,
@@ -69,12 +69,13 @@ pub struct Acceptor {
 impl Acceptor {
     /// Reads the certificate (with its chain) and the key, as the options of a client are read.
     pub fn new(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self, Error> {
-        let read = || {
-            let certificate = credentials::load("certificate", certificate.as_ref())?;
+        let certificate = credentials::load("certificate", certificate.as_ref());
+        let identity = certificate.and_then(|certificate| {
             let key = load_key(&certificate, Some(key.as_ref()))?;
+            check_pair(&certificate, &key)?;
             identity(&certificate, &key)
-        };
-        TlsAcceptor::new(read().map_err(Error::Tls)?)
+        });
+        TlsAcceptor::new(identity.map_err(Error::Tls)?)
             .map(|acceptor| Self { acceptor })
             .map_err(|error| Error::Tls(invalid("key", &reason(&error.to_string()))))
     }
@@ -227,11 +228,10 @@ impl TlsOptions {
 type Pin = [u8; 32];
 
 fn parse_pin(text: &str) -> Result<Pin, TlsError> {
-    let digits = text
-        .strip_prefix("sha256//")
-        .or_else(|| text.strip_prefix("sha256/"))
-        .unwrap_or(text);
+    let digits = text.strip_prefix("sha256/").unwrap_or(text);
     let bytes = match digits.len() {
+        // "sha256//" is curl's prefix. The slash may be base64 too: only the length tells.
+        45 if digits.starts_with('/') => BASE64.decode(&digits.as_bytes()[1..]),
         64 => HEXLOWER_PERMISSIVE.decode(digits.as_bytes()),
         _ => BASE64.decode(digits.as_bytes()),
     };
@@ -282,7 +282,7 @@ type Slot = Mutex<Option<TlsConnector>>;
 struct Recipe {
     ca: Option<Vec<u8>>,
     identity: Option<(Vec<u8>, Vec<u8>)>,
-    only_tls13: bool,
+    min_version: Option<String>,
     skip_verification: bool,
 }
 
@@ -304,14 +304,7 @@ impl Recipe {
         Ok(Self {
             ca: ca.map(|value| credentials::load("ca", value)).transpose()?,
             identity,
-            only_tls13: match options.min_version.as_deref() {
-                None | Some("1.2") => false,
-                Some("1.3") => true,
-                Some(other) => {
-                    let reason = format!("must be \"1.2\" or \"1.3\", not \"{other}\"");
-                    return Err(invalid("min_version", &reason));
-                }
-            },
+            min_version: options.min_version.clone(),
             skip_verification: options.dangerously_skip_verification,
         })
     }
@@ -327,8 +320,8 @@ impl Recipe {
         if let Some((certificate, key)) = &self.identity {
             builder.identity(identity(certificate, key)?);
         }
-        if self.only_tls13 {
-            builder.min_protocol_version(Some(Protocol::Tlsv13));
+        if let Some(version) = &self.min_version {
+            builder.min_protocol_version(Some(protocol(version)?));
         }
         builder.danger_accept_invalid_certs(self.skip_verification);
         builder.danger_accept_invalid_hostnames(self.skip_verification);
@@ -369,6 +362,19 @@ fn slot(recipe: &Recipe) -> Arc<Slot> {
     slot
 }
 
+fn protocol(version: &str) -> Result<Protocol, TlsError> {
+    match version {
+        "1.0" => Ok(Protocol::Tlsv10),
+        "1.1" => Ok(Protocol::Tlsv11),
+        "1.2" => Ok(Protocol::Tlsv12),
+        "1.3" => Ok(Protocol::Tlsv13),
+        other => Err(invalid(
+            "min_version",
+            &format!("is no version of TLS: '{other}'"),
+        )),
+    }
+}
+
 fn authorities(bytes: &[u8]) -> Result<Vec<Certificate>, TlsError> {
     let read = if credentials::is_pem(bytes) {
         Certificate::stack_from_pem(bytes)
@@ -397,8 +403,25 @@ fn load_key(certificate: &[u8], key: Option<&[u8]>) -> Result<Vec<u8>, TlsError>
     }
 }
 
+/// A connector refuses a key that is not the certificate's. An acceptor would drop it
+/// silently, and then refuse every client.
+fn check_pair(certificate: &[u8], key: &[u8]) -> Result<(), TlsError> {
+    let mut builder = TlsConnector::builder();
+    let checked = builder.identity(identity(certificate, key)?).build();
+    checked
+        .map(drop)
+        .map_err(|error| invalid("key", &reason(&error.to_string())))
+}
+
 fn identity(certificate: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
     if credentials::is_pem(certificate) {
+        // OpenSSL compares only keys of one algorithm, and ignores others silently.
+        if !credentials::same_algorithm(certificate, key) {
+            return Err(invalid(
+                "key",
+                "is not the certificate's: key algorithm mismatch",
+            ));
+        }
         return Identity::from_pkcs8(certificate, key).map_err(|error| {
             invalid(
                 "certificate",

@@ -311,26 +311,35 @@ impl Reader {
             apply_mask(piece, mask, frame.position);
         }
         let checked = self.assembly.len();
-        match &mut self.decompressor {
-            Some(stream) if message.compressed => {
-                stream.decompress(piece, &mut self.assembly, self.max_message_size)?;
-            }
-            _ => self.assembly.extend_from_slice(piece),
-        }
         frame.position += available;
         let complete = frame.position == frame.length;
         let last = frame.fin && complete;
+        let limit = self.max_message_size;
+        let result = match &mut self.decompressor {
+            Some(stream) if message.compressed => {
+                let result = stream.decompress(piece, &mut self.assembly, limit);
+                result.and_then(|()| {
+                    if last {
+                        stream.finish(&mut self.assembly, limit)
+                    } else {
+                        Ok(())
+                    }
+                })
+            }
+            _ => {
+                self.assembly.extend_from_slice(piece);
+                Ok(())
+            }
+        };
         self.buffer.advance(available);
         self.overhead += available;
-        if last
-            && message.compressed
-            && let Some(stream) = &mut self.decompressor
-        {
-            stream.finish(&mut self.assembly, self.max_message_size)?;
-        }
+        // What was decompressed before something went wrong is checked first, as it would have
+        // been if it had come in smaller pieces.
+        self.assembly.truncate(limit);
         if message.kind == Kind::Text {
             self.utf8.feed(&self.assembly[checked..])?;
         }
+        result?;
         if complete {
             self.frame = None;
         }

@@ -1,5 +1,5 @@
-// A WebSocket server by Node's `ws` that the tests talk to: the same paths as server.py,
-// but for /observe and /drop.
+// A WebSocket server by Node's `ws` that the tests talk to: the paths of server.py without
+// /observe and /drop. /close?code=none closes without a code.
 import http from "node:http";
 import { WebSocketServer } from "ws";
 
@@ -28,12 +28,17 @@ function flood(socket, { count, size }) {
   }
 }
 
+function close(socket, { code = 4002, reason = "over there" }) {
+  if (code === "none") socket.close();
+  else socket.close(Number(code), reason);
+}
+
 function handle(socket, request) {
   const [path, query] = parse(request.url);
   socket.on("error", () => {});
   echo(socket);
   if (path === "/headers") socket.send(headerLines(request));
-  if (path === "/close") socket.close(Number(query.code ?? 4002), query.reason ?? "over there");
+  if (path === "/close") close(socket, query);
   if (path === "/flood") flood(socket, query);
 }
 

@@ -1,0 +1,93 @@
+//! Any bytes as a request or an answer. The first byte chooses the end, the second the size of the
+//! pieces; byte 1 in a 101 stands for the right `Sec-WebSocket-Accept`.
+#![no_main]
+
+use bytes::BytesMut;
+use libfuzzer_sys::fuzz_target;
+use tungstenite::handshake::derive_accept_key;
+use websocket::{
+    error::HandshakeError,
+    handshake::{ClientHandshake, ClientRequest, ServerHandshake},
+    protocol::deflate::Config,
+};
+
+fuzz_target!(|data: &[u8]| {
+    let &[role, step, ref bytes @ ..] = data else {
+        return;
+    };
+    let step = usize::from(step).max(1);
+    if role & 1 == 0 {
+        assert_eq!(answer(bytes, usize::MAX), answer(bytes, step));
+    } else {
+        assert_eq!(request(bytes, usize::MAX), request(bytes, step));
+    }
+});
+
+/// What a client makes of an answer.
+fn answer(bytes: &[u8], step: usize) -> String {
+    let mut client = ClientHandshake::new(ClientRequest {
+        host: "example.org".into(),
+        target: "/".into(),
+        protocols: vec!["chat".into(), "superchat".into()],
+        compression: Some(Config::default()),
+        ..ClientRequest::default()
+    });
+    let bytes = with_accept(bytes, client.request());
+    let mut received = BytesMut::new();
+    for piece in bytes.chunks(step) {
+        received.extend_from_slice(piece);
+        match client.poll(&mut received, false) {
+            Ok(None) => {}
+            result => return describe(result.map(|accepted| format!("{accepted:?}"))),
+        }
+    }
+    describe(client.poll(&mut received, true).map(|accepted| format!("{accepted:?}")))
+}
+
+/// The key differs from run to run, so it is no part of what is compared.
+fn describe(result: Result<String, HandshakeError>) -> String {
+    match result {
+        Ok(_) => "accepted".into(),
+        Err(HandshakeError::Unacceptable(rule, response)) => format!("{rule} {}", response.status),
+        Err(error) => format!("{error:?}"),
+    }
+}
+
+fn with_accept(bytes: &[u8], request: &[u8]) -> Vec<u8> {
+    let request = std::str::from_utf8(request).expect("a request is ASCII");
+    let key = request
+        .lines()
+        .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))
+        .expect("a request has a key");
+    let accept = derive_accept_key(key.as_bytes());
+    let mut answer = Vec::new();
+    for &byte in bytes {
+        match byte {
+            1 if bytes.starts_with(b"HTTP/1.1 101 ") => answer.extend_from_slice(accept.as_bytes()),
+            byte => answer.push(byte),
+        }
+    }
+    answer
+}
+
+/// What a server makes of a request.
+fn request(bytes: &[u8], step: usize) -> String {
+    let mut server = ServerHandshake::new(vec!["chat".into()], Some(Config::default()));
+    let mut received = BytesMut::new();
+    for piece in bytes.chunks(step) {
+        received.extend_from_slice(piece);
+        match server.poll(&mut received) {
+            Ok(None) => {}
+            Ok(Some(upgraded)) => {
+                assert!(upgraded.response.starts_with(b"HTTP/1.1 101 "));
+                assert!(upgraded.response.ends_with(b"\r\n\r\n"));
+                return format!("{upgraded:?}");
+            }
+            Err(refusal) => {
+                assert!(refusal.response.starts_with(b"HTTP/1.1 4"));
+                return format!("{refusal:?}");
+            }
+        }
+    }
+    "incomplete".into()
+}

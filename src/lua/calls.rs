@@ -1,0 +1,200 @@
+//! The calls that a script makes once a frame or once a message, on Lua's own C API: a crossing
+//! through mlua costs more than the work behind it (measured).
+//!
+//! A Lua function may leave by an error at any call into Lua, past our frames. So these do all
+//! Rust work first, inside `catch_unwind`, and keep nothing that has a destructor on the stack
+//! while they push: what they push from stays with the [`State`].
+
+use std::{
+    ffi::{c_char, c_int},
+    panic::{AssertUnwindSafe, catch_unwind},
+    ptr,
+    rc::Rc,
+    slice,
+    time::Instant,
+};
+
+use mlua::{
+    AnyUserData, Function, Lua, Result,
+    ffi::{self, lua_CFunction, lua_State},
+};
+
+use super::{
+    events::{EVENT_MESSAGE, Next, State},
+    params,
+};
+use crate::queue::ConnectionId;
+
+/// The functions bound to one state.
+pub struct Calls {
+    /// `take(budget_ms)`: begins an update, returns the number of events it has to deliver.
+    pub take: Function,
+    /// `next()`: the next event of this update as values.
+    pub next: Function,
+    /// `send(id, message, kind)`: returns what is wrong with the message, if anything is.
+    pub send: Function,
+}
+
+/// Makes the functions. `rare` gives the values of all events but messages.
+pub fn bind(lua: &Lua, state: &Rc<State>, rare: Function) -> Result<Calls> {
+    let anchor = anchor(lua, state)?;
+    let bound = |function: lua_CFunction| {
+        // SAFETY: mlua runs this protected, with the two arguments on the stack and room for
+        // more. It leaves one value, the closure, which took both as its upvalues.
+        unsafe {
+            lua.exec_raw((&anchor, &rare), |lua| {
+                ffi::lua_pushcclosure(lua, function, 2);
+            })
+        }
+    };
+    Ok(Calls {
+        take: bound(native_take)?,
+        next: bound(native_next)?,
+        send: bound(native_send)?,
+    })
+}
+
+/// A userdata that holds a pointer to the state and shares its ownership until it is finalized.
+/// Functions may outlive that: while a Lua state closes, finalizers of scripts still run.
+fn anchor(lua: &Lua, state: &Rc<State>) -> Result<AnyUserData> {
+    // SAFETY: mlua runs this protected; it leaves one value, the userdata, whose block is as
+    // large and as aligned as a pointer and is null until nothing can fail any more.
+    unsafe {
+        lua.exec_raw((), |lua| {
+            let block = ffi::lua_newuserdata(lua, size_of::<*const State>()).cast::<*const State>();
+            block.write(ptr::null());
+            ffi::lua_createtable(lua, 0, 1);
+            ffi::lua_pushcclosure(lua, release, 0);
+            ffi::lua_setfield(lua, -2, c"__gc".as_ptr());
+            ffi::lua_setmetatable(lua, -2);
+            block.write(Rc::into_raw(Rc::clone(state)));
+        })
+    }
+}
+
+/// The anchor's finalizer.
+unsafe extern "C-unwind" fn release(lua: *mut lua_State) -> c_int {
+    // SAFETY: the metatable is out of scripts' reach, so argument 1 is the userdata made in
+    // `anchor`; its pointer is null or owns a share of the state, given up here once.
+    unsafe {
+        let block = ffi::lua_touserdata(lua, 1).cast::<*const State>();
+        let pointer = block.replace(ptr::null());
+        if !pointer.is_null() {
+            let state = Rc::from_raw(pointer);
+            // A panic must not reach Lua; the workers it would leave behind end by themselves.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
+        }
+    }
+    0
+}
+
+/// The state that a function was bound to, unless the Lua state is closing.
+///
+/// # Safety
+///
+/// `lua` must be running a function made by [`bind`], and the state must not be kept longer.
+unsafe fn bound<'a>(lua: *mut lua_State) -> Option<&'a State> {
+    // SAFETY: upvalue 1 is the anchor: its block lives as long as the running function, and its
+    // pointer is null or owns a share of the state.
+    unsafe {
+        ffi::lua_touserdata(lua, ffi::lua_upvalueindex(1))
+            .cast::<*const State>()
+            .read()
+            .as_ref()
+    }
+}
+
+unsafe extern "C-unwind" fn native_take(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as the function that `bind` made.
+    let Some(state) = (unsafe { bound(lua) }) else {
+        // SAFETY: Lua gives a C function room for 20 values.
+        unsafe { ffi::lua_pushinteger(lua, 0) };
+        return 1;
+    };
+    // SAFETY: index 1 may be asked for whatever the number of arguments.
+    let budget = unsafe {
+        match ffi::lua_type(lua, 1) {
+            ffi::LUA_TNUMBER => Some(ffi::lua_tonumber(lua, 1)),
+            _ => None,
+        }
+    };
+    let count = catch_unwind(AssertUnwindSafe(|| {
+        let deadline = budget.map(|budget| Instant::now() + params::duration(budget));
+        state.take(deadline)
+    }));
+    // SAFETY: Lua gives a C function room for 20 values.
+    unsafe { ffi::lua_pushinteger(lua, count.unwrap_or(0) as ffi::lua_Integer) };
+    1
+}
+
+unsafe extern "C-unwind" fn native_next(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as the function that `bind` made.
+    let Some(state) = (unsafe { bound(lua) }) else {
+        return 0;
+    };
+    match catch_unwind(AssertUnwindSafe(|| state.next())) {
+        Ok(Next::Message { id, kind, payload }) => {
+            // SAFETY: Lua gives a C function room for 20 values. `payload` points to bytes that
+            // stay with the state until its next `next`.
+            unsafe {
+                ffi::lua_pushinteger(lua, id as ffi::lua_Integer);
+                ffi::lua_pushinteger(lua, EVENT_MESSAGE.into());
+                push(lua, &*payload);
+                ffi::lua_pushinteger(lua, kind.into());
+            }
+            4
+        }
+        // SAFETY: upvalue 2 is the function given to `bind`; it takes no arguments.
+        Ok(Next::Rare) => unsafe {
+            ffi::lua_settop(lua, 0);
+            ffi::lua_pushvalue(lua, ffi::lua_upvalueindex(2));
+            ffi::lua_call(lua, 0, ffi::LUA_MULTRET);
+            ffi::lua_gettop(lua)
+        },
+        Ok(Next::None) | Err(_) => 0,
+    }
+}
+
+unsafe extern "C-unwind" fn native_send(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as the function that `bind` made.
+    let Some(state) = (unsafe { bound(lua) }) else {
+        return 0;
+    };
+    // SAFETY: module.lua passes a number, a string and a number. The string stays on the stack,
+    // so its bytes stay where they are until we return.
+    let (id, message, kind) = unsafe {
+        let mut length = 0;
+        let bytes = ffi::lua_tolstring(lua, 2, &mut length);
+        if bytes.is_null() {
+            return 0;
+        }
+        let message = slice::from_raw_parts(bytes.cast::<u8>(), length);
+        (
+            ffi::lua_tointeger(lua, 1),
+            message,
+            ffi::lua_tointeger(lua, 3),
+        )
+    };
+    let sent = catch_unwind(AssertUnwindSafe(|| {
+        state.send(id as ConnectionId, message, kind as u8)
+    }));
+    let problem: *const str = match sent {
+        Ok(None) => return 0,
+        Ok(Some(problem)) => problem,
+        Err(_) => "internal error: send panicked",
+    };
+    // SAFETY: the text is static, or stays with the state until its next `send`.
+    unsafe { push(lua, (*problem).as_bytes()) };
+    1
+}
+
+/// Pushes a string.
+///
+/// # Safety
+///
+/// `lua` must have room for it; `bytes` must outlive the call and whatever collection of
+/// garbage it sets off.
+unsafe fn push(lua: *mut lua_State, bytes: &[u8]) {
+    // SAFETY: the caller vouches for the stack; Lua copies the bytes.
+    unsafe { ffi::lua_pushlstring(lua, bytes.as_ptr().cast::<c_char>(), bytes.len()) };
+}

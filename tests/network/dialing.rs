@@ -1,0 +1,155 @@
+//! Names, Happy Eyeballs, and what ends them early.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    thread,
+    time::{Duration, Instant},
+};
+
+use socket2::SockRef;
+use websocket::{
+    error::{Error, SocketError, Stage},
+    net::{Stream, dial, resolve},
+};
+
+use crate::peers::{
+    BlackHole, ClosedPort, GENEROUS, cancellable_reactor, echo, exchange, reactor, serve,
+};
+
+#[test]
+fn addresses_and_special_names_are_answered_at_once() {
+    let mut reactor = reactor(GENEROUS);
+    let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+    let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, 9));
+    for (host, expected) in [
+        ("127.0.0.1", vec![v4]),
+        ("::1", vec![v6]),
+        ("localhost", vec![v4, v6]),
+        ("app.localhost", vec![v4, v6]),
+        ("LOCALHOST.", vec![v4, v6]),
+    ] {
+        assert_eq!(resolve(host, 9, &mut reactor).expect(host), expected);
+    }
+}
+
+#[test]
+fn the_systems_resolver_is_asked_for_all_other_names() {
+    let mut reactor = reactor(GENEROUS);
+    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let names = hosts
+        .lines()
+        .filter_map(|line| line.split('#').next())
+        .flat_map(|line| line.split_whitespace().skip(1));
+    let Some(name) = names.into_iter().find(|name| !name.contains("localhost")) else {
+        eprintln!("SKIPPED: /etc/hosts has no name but localhost");
+        return;
+    };
+    let addresses = resolve(name, 9, &mut reactor).expect(name);
+    assert!(addresses.iter().all(|address| address.port() == 9));
+    assert!(!addresses.is_empty());
+}
+
+#[test]
+fn a_name_that_nobody_has_is_not_found() {
+    let error = resolve("nobody.invalid", 80, &mut reactor(GENEROUS)).expect_err("RFC 6761");
+    assert_eq!(error.code(), SocketError::HostNotFound);
+    assert_eq!(error.stage(), Stage::Resolve);
+    assert!(error.to_string().contains("nobody.invalid"), "{error}");
+}
+
+#[test]
+fn a_dead_address_delays_a_living_one_by_no_more_than_the_head_start() {
+    let dead = BlackHole::new();
+    let living = serve(echo);
+    for addresses in [vec![dead.address, living], vec![living, dead.address]] {
+        let started = Instant::now();
+        let mut reactor = reactor(GENEROUS);
+        let socket = dial(&addresses, &mut reactor).expect("one of them answers");
+        assert!(
+            started.elapsed() < Duration::from_millis(300),
+            "{:?}",
+            started.elapsed()
+        );
+        assert_eq!(socket.peer_addr().expect("connected"), living);
+        let mut stream = Stream::plain(socket);
+        let answer = exchange(&mut stream, &mut reactor, b"hello", |bytes| {
+            bytes.len() == 5
+        });
+        assert_eq!(answer.expect("it echoes"), b"hello");
+    }
+}
+
+#[test]
+fn a_refusal_starts_the_next_attempt_at_once() {
+    let refusing = [ClosedPort::new(), ClosedPort::new(), ClosedPort::new()];
+    let living = serve(echo);
+    let started = Instant::now();
+    let mut addresses = refusing.each_ref().map(|port| port.address).to_vec();
+    addresses.push(living);
+    let socket = dial(&addresses, &mut reactor(GENEROUS)).expect("the last one answers");
+    assert_eq!(socket.peer_addr().expect("connected"), living);
+    assert!(
+        started.elapsed() < Duration::from_millis(200),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[test]
+fn the_families_take_turns() {
+    let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
+        eprintln!("SKIPPED: this machine has no IPv6");
+        return;
+    };
+    let living = listener.local_addr().expect("it is bound");
+    let dead = [BlackHole::new(), BlackHole::new()];
+    let addresses = [dead[0].address, dead[1].address, living];
+    let started = Instant::now();
+    dial(&addresses, &mut reactor(GENEROUS)).expect("the IPv6 address answers");
+    // The second of its own family would have taken the IPv6 address's turn.
+    assert!(
+        started.elapsed() < Duration::from_millis(450),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[test]
+fn sockets_are_tuned_for_small_messages_and_dead_peers() {
+    let socket = dial(&[serve(echo)], &mut reactor(GENEROUS)).expect("it listens");
+    assert!(socket.nodelay().expect("a TCP socket"));
+    assert!(SockRef::from(&socket).keepalive().expect("a TCP socket"));
+}
+
+#[test]
+fn a_timeout_names_the_stage() {
+    let dead = BlackHole::new();
+    let started = Instant::now();
+    let mut reactor = reactor(Duration::from_millis(120));
+    let error = dial(&[dead.address], &mut reactor).expect_err("nobody answers");
+    assert!(
+        matches!(error, Error::Timeout(Stage::Connect, _)),
+        "{error:?}"
+    );
+    assert_eq!(error.code(), SocketError::SocketTimeout);
+    assert!(
+        started.elapsed() < Duration::from_millis(400),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[test]
+fn a_cancellation_ends_the_dialling_within_50_ms() {
+    let dead = BlackHole::new();
+    let (mut reactor, cancellation) = cancellable_reactor(GENEROUS);
+    let canceller = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(30));
+        cancellation.cancel()
+    });
+    let error = dial(&[dead.address], &mut reactor).expect_err("it was cancelled");
+    let ended = Instant::now();
+    assert!(matches!(error, Error::Cancelled), "{error:?}");
+    let cancelled = canceller.join().expect("no panic");
+    assert!(ended.duration_since(cancelled) < Duration::from_millis(50));
+}

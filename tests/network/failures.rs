@@ -1,0 +1,150 @@
+//! Each cause of a failure and its number. Those of proxies and of TLS are in their files.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    net::{Ipv4Addr, SocketAddr},
+    process::Command,
+};
+
+use bytes::BytesMut;
+use websocket::{
+    error::{Error, SocketError, Stage},
+    net::{Reactor, SOCKET, Stream, dial, listen, resolve},
+};
+
+use crate::{
+    alone::in_own_process,
+    peers::{ClosedPort, Cut, GENEROUS, reactor, serve},
+    programs::installed,
+};
+
+fn dial_failure(address: SocketAddr) -> Error {
+    dial(&[address], &mut reactor(GENEROUS)).expect_err("nobody is there")
+}
+
+#[test]
+fn refused() {
+    let closed = ClosedPort::new();
+    let error = dial_failure(closed.address);
+    assert_eq!(error.code(), SocketError::ConnectionRefused);
+    assert_eq!(error.stage(), Stage::Connect);
+    assert!(
+        error.to_string().contains(&closed.address.to_string()),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_route_that_is_forbidden_or_missing() {
+    if !cfg!(target_os = "linux") || !installed("unshare") || !installed("ip") {
+        return;
+    }
+    let test = "failures::a_route_that_is_forbidden_or_missing";
+    in_own_process(test, &["unshare", "--map-root-user", "--net"], || {
+        for arguments in [
+            "link set lo up",
+            "route add prohibit 203.0.113.0/24",
+            "route add unreachable 198.51.100.0/24",
+        ] {
+            let status = Command::new("ip").args(arguments.split(' ')).status();
+            assert!(
+                status.is_ok_and(|status| status.success()),
+                "ip {arguments}"
+            );
+        }
+        for (address, code) in [
+            ([203, 0, 113, 1], SocketError::SocketAccess),
+            ([198, 51, 100, 1], SocketError::Network),
+            ([192, 0, 2, 1], SocketError::Network),
+        ] {
+            let error = dial_failure(SocketAddr::from((address, 80)));
+            assert_eq!(error.code(), code, "{error}");
+            assert_eq!(error.stage(), Stage::Connect);
+        }
+        // That one family has no route does not hide why the other failed.
+        let closed = ClosedPort::new();
+        let addresses = [SocketAddr::from(([192, 0, 2, 1], 80)), closed.address];
+        let error = dial(&addresses, &mut reactor(GENEROUS)).expect_err("nobody is there");
+        assert_eq!(error.code(), SocketError::ConnectionRefused);
+        // A resolver that cannot be asked now may be asked later.
+        let error = resolve("h.example", 80, &mut reactor(GENEROUS)).expect_err("no network");
+        assert_eq!(error.code(), SocketError::Temporary, "{error}");
+        assert_eq!(error.stage(), Stage::Resolve);
+    });
+}
+
+#[test]
+fn out_of_descriptors() {
+    if !cfg!(unix) {
+        return;
+    }
+    let few = &["sh", "-c", "ulimit -n 64; exec \"$0\" \"$@\""];
+    in_own_process("failures::out_of_descriptors", few, || {
+        let mut reactor = reactor(GENEROUS);
+        let mut taken = Vec::new();
+        let error = loop {
+            match File::open("/dev/null") {
+                Ok(file) => taken.push(file),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(SocketError::from_io(&error), SocketError::SocketResource);
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+        let error = dial(&[any], &mut reactor).expect_err("no descriptor is left");
+        assert_eq!(error.code(), SocketError::SocketResource, "{error}");
+        let error = Reactor::new(Default::default(), GENEROUS).expect_err("none is left");
+        assert_eq!(SocketError::from_io(&error), SocketError::SocketResource);
+        drop(taken);
+        dial(&[any], &mut reactor).expect_err("nobody listens at port 9 of loopback");
+    });
+}
+
+#[test]
+fn reset_and_closed_by_the_peer() {
+    for cut in [Cut::Close, Cut::Reset] {
+        let address = serve(move |mut socket| {
+            let _ = socket.read_exact(&mut [0; 1]);
+            cut.end(socket);
+        });
+        let mut reactor = reactor(GENEROUS);
+        let mut stream = Stream::plain(dial(&[address], &mut reactor).expect("it listens"));
+        stream
+            .register(reactor.registry(), SOCKET)
+            .expect("it is new");
+        stream.write(b"x").expect("there is room for a byte");
+        let outcome = loop {
+            match stream.read(&mut BytesMut::new()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    reactor.wait().expect("the peer ends it");
+                }
+                outcome => break outcome,
+            }
+        };
+        match (cut, outcome) {
+            (Cut::Close, outcome) => assert_eq!(outcome.expect("an end is no error"), 0),
+            (_, outcome) => {
+                let error = Error::io(Stage::Open, outcome.expect_err("it was reset"));
+                assert_eq!(error.code(), SocketError::RemoteHostClosed, "{error}");
+                assert_eq!(error.stage(), Stage::Open);
+            }
+        }
+    }
+}
+
+#[test]
+fn nowhere_to_listen() {
+    let first = listen("127.0.0.1", 0).expect("a port is free");
+    let port = first.local_addr().expect("it is bound").port();
+    let foreign = "192.0.2.1";
+    for (host, port, code) in [
+        ("127.0.0.1", port, SocketError::AddressInUse),
+        (foreign, 0, SocketError::SocketAddressNotAvailable),
+        ("nobody.invalid", 0, SocketError::HostNotFound),
+    ] {
+        let error = listen(host, port).expect_err("it is taken, or not ours");
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.to_string().contains(host), "{error}");
+    }
+    assert!(listen("localhost", 0).is_ok());
+}
