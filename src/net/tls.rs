@@ -77,7 +77,7 @@ impl Acceptor {
         });
         TlsAcceptor::new(identity.map_err(Error::Tls)?)
             .map(|acceptor| Self { acceptor })
-            .map_err(|error| Error::Tls(invalid("key", &reason(&error.to_string()))))
+            .map_err(|error| Error::Tls(unfit(&error)))
     }
 
     /// Makes an accepted socket a TLS stream.
@@ -219,7 +219,7 @@ impl TlsOptions {
             Ok(url::Host::Domain(name)) => Ok(name),
             _ => Err(invalid(
                 "server_name",
-                &format!("is no host's name: '{name}'"),
+                format_args!("is no host's name: '{name}'"),
             )),
         }
     }
@@ -246,7 +246,7 @@ fn parse_pin(text: &str) -> Result<Pin, TlsError> {
         .ok_or_else(|| {
             invalid(
                 "pins",
-                &format!("holds no SHA-256 in base64 or hex: '{text}'"),
+                format_args!("holds no SHA-256 in base64 or hex: '{text}'"),
             )
         })
 }
@@ -331,7 +331,7 @@ impl Recipe {
         builder.danger_accept_invalid_certs(self.skip_verification);
         builder.danger_accept_invalid_hostnames(self.skip_verification);
         builder.build().map_err(|error| match self.identity {
-            Some(_) => invalid("key", &reason(&error.to_string())),
+            Some(_) => unfit(&error),
             None => TlsError::Internal(error.to_string()),
         })
     }
@@ -375,7 +375,7 @@ fn protocol(version: &str) -> Result<Protocol, TlsError> {
         "1.3" => Ok(Protocol::Tlsv13),
         other => Err(invalid(
             "min_version",
-            &format!("is no version of TLS: '{other}'"),
+            format_args!("is no version of TLS: '{other}'"),
         )),
     }
 }
@@ -391,7 +391,7 @@ fn authorities(bytes: &[u8]) -> Result<Vec<Certificate>, TlsError> {
         Ok(_) => Err(invalid("ca", "holds no certificate")),
         Err(error) => Err(invalid(
             "ca",
-            &format!("holds no certificate: {}", reason(&error.to_string())),
+            format_args!("holds no certificate: {}", reason(&error)),
         )),
     }
 }
@@ -413,38 +413,31 @@ fn load_key(certificate: &[u8], key: Option<&[u8]>) -> Result<Vec<u8>, TlsError>
 fn check_pair(certificate: &[u8], key: &[u8]) -> Result<(), TlsError> {
     let mut builder = TlsConnector::builder();
     let checked = builder.identity(identity(certificate, key)?).build();
-    checked
-        .map(drop)
-        .map_err(|error| invalid("key", &reason(&error.to_string())))
+    checked.map(drop).map_err(|error| unfit(&error))
 }
 
 fn identity(certificate: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
     if credentials::is_pem(certificate) {
         // OpenSSL compares only keys of one algorithm, and ignores others silently.
         if !credentials::same_algorithm(certificate, key) {
-            return Err(invalid(
-                "key",
-                "is not the certificate's: key algorithm mismatch",
-            ));
+            return Err(unfit(&"key algorithm mismatch"));
         }
-        return Identity::from_pkcs8(certificate, key).map_err(|error| {
-            invalid(
-                "certificate",
-                &format!(
-                    "cannot be used with its key: {}",
-                    reason(&error.to_string())
-                ),
-            )
-        });
+        return Identity::from_pkcs8(certificate, key).map_err(|error| unfit(&error));
     }
     let password = std::str::from_utf8(key)
         .map_err(|_| invalid("key", "is no password for PKCS#12: it is not UTF-8"))?;
     Identity::from_pkcs12(certificate, password).map_err(|error| {
         invalid(
             "certificate",
-            &format!("cannot be read as PKCS#12: {}", reason(&error.to_string())),
+            format_args!("cannot be read as PKCS#12: {}", reason(&error)),
         )
     })
+}
+
+fn unfit(error: &impl fmt::Display) -> TlsError {
+    let reason = reason(error);
+    let text = format!("the options 'certificate' and 'key' cannot be used: {reason}");
+    TlsError::InvalidUserData(text)
 }
 
 fn handshake_error(error: &native_tls::Error, peer: &str) -> Error {
@@ -512,7 +505,7 @@ fn in_plain_words(text: &str, peer: &str) -> String {
         return format!("{peer} does not speak TLS");
     }
     if !says("certificate verify failed") {
-        return format!("no TLS with {peer}: {}", reason(text));
+        return format!("no TLS with {peer}: {}", reason(&text));
     }
     if says("has expired") {
         format!("the certificate of {peer} has expired")
@@ -538,10 +531,11 @@ fn no_common_version(peer: &str) -> String {
 }
 
 /// OpenSSL's reason in "error:CODE:LIBRARY:FUNCTION:REASON:FILE:LINE:DATA".
-fn reason(text: &str) -> String {
+fn reason(error: &impl fmt::Display) -> String {
+    let text = error.to_string();
     match text.strip_prefix("error:") {
         Some(fields) => fields.split(':').nth(3).unwrap_or(fields).to_owned(),
-        None => text.to_owned(),
+        None => text,
     }
 }
 
