@@ -98,7 +98,7 @@ fn plain(port: u16, root: &[u8]) -> Outcome<Duration> {
         .build()?;
     let left = AtomicUsize::new(CONNECTIONS);
     let take = || {
-        left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+        left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
             left.checked_sub(1)
         })
     };
