@@ -294,20 +294,23 @@ describe("events", function()
     end)
 
     it("send and disconnect on another connection", function()
-      local other = recorder.new()
-      local target = websocket.connect(server:url("/echo"), nil, other.callback)
+      local first, second
+      local other = recorder.new({
+        MESSAGE = function()
+          second:disconnect()
+        end,
+      })
+      first = websocket.connect(server:url("/echo"), nil, other.callback)
       other:wait("CONNECTED")
       local events = recorder.new({
-        CONNECTED = function(connection)
-          target:send("from afar")
-          connection:send("from here")
+        CONNECTED = function()
+          first:send("from afar")
         end,
         DISCONNECTED = function()
-          target:disconnect()
+          first:disconnect()
         end,
-        MESSAGE = at_last(1),
       })
-      websocket.connect(server:url("/echo"), nil, events.callback)
+      second = websocket.connect(server:url("/echo"), nil, events.callback)
       other:wait("DISCONNECTED")
       assert.equal(1, events:count("DISCONNECTED"))
       assert.same({ "from afar" }, other:messages())
