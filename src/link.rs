@@ -56,6 +56,8 @@ pub struct Link {
     keepalive: Option<Keepalive>,
     /// Events of this turn.
     events: Vec<Event>,
+    /// What they count against the connection's limit, in bytes.
+    cost: usize,
     /// Whether the socket may have bytes, or room: not since it said it would block.
     readable: bool,
     writable: bool,
@@ -103,6 +105,7 @@ impl Link {
                 .ping_interval
                 .map(|interval| Keepalive::new(interval, timeout, Instant::now())),
             events: Vec::new(),
+            cost: 0,
             readable: true,
             writable: true,
             stalled: false,
@@ -147,7 +150,7 @@ impl Link {
         while self.step(connection, queue, now) {}
         self.settle(now);
         self.trim(now);
-        queue.push(connection.id, &mut self.events);
+        self.deliver(connection, queue);
     }
 
     /// A turn that ends as soon as there are events, so that they can be delivered while the
@@ -160,7 +163,7 @@ impl Link {
         }
         self.driven = true;
         self.settle(now);
-        queue.push(connection.id, &mut self.events);
+        self.deliver(connection, queue);
         if more { Turn::More } else { Turn::Blocked }
     }
 
@@ -241,8 +244,15 @@ impl Link {
         if !more {
             self.write(connection, now);
         }
-        queue.push(connection.id, &mut self.events);
+        self.deliver(connection, queue);
         more
+    }
+
+    fn deliver(&mut self, connection: &Connection, queue: &Queue) {
+        if self.cost > 0 {
+            connection.flow.add(std::mem::take(&mut self.cost));
+        }
+        queue.push(connection.id, &mut self.events);
     }
 
     fn take_commands(&mut self, connection: &Connection, now: Instant) {
@@ -353,7 +363,7 @@ impl Link {
     /// Makes events of what was read. False: the host must deliver first.
     fn decode(&mut self, connection: &Connection, now: Instant) -> bool {
         loop {
-            self.stalled = !self.abandoned && connection.flow.must_stall();
+            self.stalled = !self.abandoned && connection.flow.must_stall(self.cost);
             if self.stalled {
                 return false;
             }
@@ -372,7 +382,7 @@ impl Link {
                 connection.stats.bytes_received.add(payload.len() as u64);
                 if !self.abandoned {
                     let event = Event::Message(kind, payload);
-                    connection.flow.add(event.cost());
+                    self.cost += event.cost();
                     self.events.push(event);
                 }
             }

@@ -246,15 +246,15 @@ impl Flow {
         self.waiting.fetch_add(cost, Ordering::AcqRel);
     }
 
-    /// Whether the worker must stop reading. If so, [`remove`](Self::remove) or
-    /// [`resume`](Self::resume) will tell when to go on.
-    pub fn must_stall(&self) -> bool {
-        if !self.is_full() {
+    /// Whether the worker must stop reading, which has `more` bytes that it has not counted yet.
+    /// If so, [`remove`](Self::remove) or [`resume`](Self::resume) will tell when to go on.
+    pub fn must_stall(&self, more: usize) -> bool {
+        if !self.is_full(more) {
             return false;
         }
         self.stalled.store(true, Ordering::SeqCst);
         // The host may have drained between the look and the mark.
-        if self.is_full() {
+        if self.is_full(more) {
             return true;
         }
         self.stalled.store(false, Ordering::SeqCst);
@@ -285,7 +285,8 @@ impl Flow {
             && self.stalled.swap(false, Ordering::SeqCst)
     }
 
-    fn is_full(&self) -> bool {
-        self.paused.load(Ordering::SeqCst) || self.waiting.load(Ordering::SeqCst) >= self.high_water
+    fn is_full(&self, more: usize) -> bool {
+        let paused = self.paused.load(Ordering::SeqCst);
+        paused || self.waiting.load(Ordering::SeqCst) + more >= self.high_water
     }
 }

@@ -144,9 +144,12 @@ local function keep_stack(err)
 end
 
 local protected_call = xpcall
-local passes_arguments = select(2, xpcall(function(value)
-  return value
-end, keep_stack, true))
+local passes_arguments = select(
+  2,
+  xpcall(function(value)
+    return value
+  end, keep_stack, true)
+)
 
 if not passes_arguments then
   -- Lua 5.1: xpcall calls without arguments. They go through variables, which are empty
@@ -175,9 +178,11 @@ end
 --- Gives an error to `websocket.onuncaughterror`. Should that raise in turn, both are printed.
 local function report(err)
   local traceback = stack_of_error
-  if not xpcall(function()
-    (websocket.onuncaughterror or print_to_stderr)(err, traceback)
-  end, keep_stack) then
+  if
+    not xpcall(function()
+      (websocket.onuncaughterror or print_to_stderr)(err, traceback)
+    end, keep_stack)
+  then
     print_to_stderr(err, traceback)
     print_to_stderr(nil, stack_of_error)
   end

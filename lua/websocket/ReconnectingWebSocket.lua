@@ -40,10 +40,6 @@ local events = {
 }
 local methods, getters, setters = {}, {}, {}
 
-local function now()
-  return websocket.now and websocket.now() or os.time() * 1000
-end
-
 --- Splits the script's options into the policy and what the WebSockets get.
 local function read_options(options)
   local policy, params = {}, {}
@@ -148,7 +144,7 @@ end
 local function on_open(event, socket)
   local self = socket._owner
   self._state = OPEN
-  self._opened_at = now()
+  self._opened_at = websocket.now()
   dispatch(self, event)
   if socket.readyState == OPEN then
     self._outbox:send_all(socket)
@@ -161,7 +157,7 @@ end
 
 local function on_close(event, socket)
   local self = socket._owner
-  if self._opened_at and now() - self._opened_at >= self._policy.minUptime then
+  if self._opened_at and websocket.now() - self._opened_at >= self._policy.minUptime then
     self._retries = 0
   end
   self._opened_at = nil

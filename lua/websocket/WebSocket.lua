@@ -35,7 +35,7 @@ local function connect(address, protocols, options)
   end
   params.protocol = protocols[1] and protocols or nil
   params.self = link
-  link:bind(open_connection(address, params))
+  link.connection = open_connection(address, params)
   return link
 end
 

@@ -6,9 +6,12 @@ local Link = require("websocket.link")
 local Signal = require("websocket.signal")
 local WebSocket = require("websocket.WebSocket")
 local arguments = require("websocket.arguments")
+local codes = require("websocket.codes")
 local members = require("websocket.members")
 
 local EVENT_CONNECTED, EVENT_DISCONNECTED = websocket.EVENT_CONNECTED, websocket.EVENT_DISCONNECTED
+
+local CloseCode = codes.CloseCode
 
 local WebSocketServer = {}
 local metatable = { __name = "WebSocketServer" }
@@ -32,7 +35,7 @@ end
 
 --- What a script sees of the URL of an accepted connection: the server's, and the path.
 local function address_of(server, request)
-  return { href = server._handle.url:gsub("/$", "") .. request.path, origin = server._handle.url }
+  return { href = server._handle.url .. request.path, origin = server._handle.url }
 end
 
 local function greet(server, connection, data)
@@ -59,18 +62,22 @@ local function receive(server, connection, data)
   end
 end
 
---- `WebSocketServer{port = 0, host = "127.0.0.1", ...}` listens at once, or raises why not.
+--- What is wrong with an option, or with the address, is raised.
+local function listen(params)
+  local ok, handle, reason, code = pcall(websocket.listen, params, receive)
+  if not ok then
+    Exception.raise("TypeError", tostring(handle))
+  elseif not handle then
+    Exception.raise(codes.error_names[code] or "UnknownSocketError", reason)
+  end
+  return handle
+end
+
+--- `WebSocketServer{port = 0, host = "127.0.0.1", ...}` listens at once.
 function WebSocketServer.new(options)
   options = arguments.options(options)
-  local server = { _links = {}, _signal = Signal.new(), _listening = false }
-  local params = read_options(options, server)
-  local ok, handle = pcall(websocket.listen, params, receive)
-  if not ok then
-    Exception.raise("NetworkError", tostring(handle))
-  end
-  server._handle = handle
-  server._listening = true
-  server._url, server._port = handle.url, handle.port
+  local server = { _links = {}, _signal = Signal.new(), _listening = true }
+  server._handle = listen(read_options(options, server))
   server._server_name = options.serverName or ""
   return setmetatable(server, metatable)
 end
@@ -82,17 +89,17 @@ function methods:close()
   end
   self._listening = false
   for _, link in pairs(self._links) do
-    link:close(1001, "Server closing.")
+    link:close(CloseCode.GoingAway, "Server closing.")
   end
-  self._handle:close()
+  self._handle:close(CloseCode.GoingAway, "Server closing.")
 end
 
 function getters.url(server)
-  return server._url
+  return server._handle.url
 end
 
 function getters.port(server)
-  return server._port
+  return server._handle.port
 end
 
 function getters.listening(server)

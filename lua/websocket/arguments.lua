@@ -92,7 +92,7 @@ function arguments.message(data, kind)
   if not text then
     raise("TypeError", ("a %s cannot be sent: give a string"):format(type(data)))
   end
-  local as = kinds[kind == nil and "text" or kind]
+  local as = kinds[kind or "text"]
   if not as then
     raise("TypeError", 'the kind of a message is "text" or "binary"')
   end

@@ -50,12 +50,6 @@ function Link:detach(socket)
   self.sockets = sockets
 end
 
---- The connection that it is about; from now on it may be closed.
-function Link:bind(connection)
-  self.connection = connection
-  self.url = connection.url or self.url
-end
-
 --- Whether the module still takes messages.
 function Link:accepts()
   return self.connection ~= nil and self.connection:state() == "open"
@@ -129,9 +123,9 @@ local function refuse_protocol(link, connection)
 end
 
 function Link:open(connection, data)
-  self:bind(connection)
-  self.protocol = connection.protocol or ""
-  self.extensions = connection.extensions or ""
+  self.connection = connection
+  self.protocol = connection.protocol
+  self.extensions = connection.extensions
   self.handshakeResponse = data.handshake_response
   if self.readyState ~= CONNECTING then
     return

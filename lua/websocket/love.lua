@@ -1,3 +1,4 @@
+-- luacheck: globals love
 --- `require("websocket.love")` in LÖVE: events are delivered in every frame, whatever the
 --- game's own `love.update` is.
 local websocket = ...

@@ -1,3 +1,4 @@
+-- luacheck: read globals vim
 --- `require("websocket.nvim")` in Neovim: its loop wakes when events are there, and the
 --- callbacks run where the whole API may be used.
 local websocket = ...

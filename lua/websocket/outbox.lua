@@ -53,14 +53,15 @@ end
 --- Sends what waits, in order. What the socket refuses keeps waiting.
 function Outbox:send_all(socket)
   local waiting = self.waiting
-  local sent = 0
-  while waiting[sent + 1] and pcall(self.send, self, socket, waiting[sent + 1].text, waiting[sent + 1].kind) do
-    sent = sent + 1
-    self.bytes = self.bytes - #waiting[sent].text
-  end
   self.waiting = {}
-  for i = sent + 1, #waiting do
-    self.waiting[i - sent] = waiting[i]
+  for _, message in ipairs(waiting) do
+    local is_refused = self.waiting[1]
+      or not pcall(self.send, self, socket, message.text, message.kind)
+    if is_refused then
+      self.waiting[#self.waiting + 1] = message
+    else
+      self.bytes = self.bytes - #message.text
+    end
   end
 end
 

@@ -7,6 +7,14 @@ local Alarm = require("websocket.alarm")
 local EVENT_CONNECTED, EVENT_DISCONNECTED = websocket.EVENT_CONNECTED, websocket.EVENT_DISCONNECTED
 local EVENT_MESSAGE, EVENT_ERROR = websocket.EVENT_MESSAGE, websocket.EVENT_ERROR
 
+-- Lua's debug library may be absent, and `isyieldable` came with Lua 5.3.
+local traceback = debug and debug.traceback or function(_, message)
+  return message
+end
+local isyieldable = rawget(coroutine, "isyieldable") or function()
+  return true
+end
+
 --- What a message costs beside its bytes, so that empty ones are bounded too.
 local OVERHEAD = 64
 local RECEIVE_QUEUE = 16 * 1024 * 1024
@@ -67,7 +75,7 @@ function Stream:wake()
   end
   local ok, err = coroutine.resume(waiting)
   if not ok then
-    error(type(err) == "string" and debug.traceback(waiting, err) or err, 0)
+    error(type(err) == "string" and traceback(waiting, err) or err, 0)
   end
 end
 
@@ -91,7 +99,7 @@ end
 --- The running coroutine, where it may yield.
 local function yieldable()
   local running, is_main = coroutine.running()
-  if running and not is_main and (not coroutine.isyieldable or coroutine.isyieldable()) then
+  if running and not is_main and isyieldable() then
     return running
   end
 end
@@ -118,16 +126,22 @@ local function yield_until(stream, ready, timeout_ms, running)
   end
 end
 
+--- Inside a callback `wait` returns at once, every time: there nothing will ever be ready.
+local function check_progress(idle_rounds, since)
+  if idle_rounds == 1000 and websocket.now() - since < 100 then
+    error("a callback cannot wait for a connection; start a coroutine in it", 0)
+  end
+end
+
 --- Waits until `ready(stream)`, or until the time is over.
 local function wait_until(stream, ready, timeout_ms)
-  stream.timed_out = false
-  local alarm = timeout_ms and Alarm.new(timeout_ms, on_alarm, stream)
+  local began = websocket.now()
+  local left, idle_rounds = timeout_ms, 0
   repeat
-    websocket.wait()
-  until ready(stream) or stream.timed_out
-  if alarm then
-    alarm:cancel()
-  end
+    idle_rounds = websocket.wait(left) == 0 and idle_rounds + 1 or 0
+    check_progress(idle_rounds, began)
+    left = timeout_ms and timeout_ms - (websocket.now() - began)
+  until ready(stream) or left and left <= 0
 end
 
 --- False where the time was over first.

@@ -26,9 +26,11 @@ local function percent_encode(text, set)
 end
 
 local function percent_decode(text)
-  return (text:gsub("%%(%x%x)", function(digits)
-    return string.char(tonumber(digits, 16))
-  end))
+  return (
+    text:gsub("%%(%x%x)", function(digits)
+      return string.char(tonumber(digits, 16))
+    end)
+  )
 end
 
 -- The standard's sets: C0 controls and space, everything above "~", and these. Lua 5.1 ends a
@@ -39,7 +41,7 @@ local unprintable = zero .. "\1-\32\127-\255"
 local path_set = "[" .. unprintable .. '"#<>?^`{}]'
 local query_set = "[" .. unprintable .. "\"#<>']"
 local userinfo_set = "[" .. unprintable .. '"#<>?^`{}/:;=@%[\\%]|]'
-local forbidden_in_host = "[" .. zero .. '\1-\32\127#/:<>?@%[\\%]^|%%]'
+local forbidden_in_host = "[" .. zero .. "\1-\32\127#/:<>?@%[\\%]^|%%]"
 
 --- One part of an IPv4 address, decimal, octal or hexadecimal: its number, or nil.
 local function ipv4_part(text)

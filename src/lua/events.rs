@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use mlua::{Lua, MultiValue, Result};
+use rustc_hash::FxHashMap;
 
 use super::tables;
 use crate::{
@@ -34,6 +35,9 @@ pub const DATA_TYPE_TEXT: u8 = 1;
 /// Bytes.
 pub const DATA_TYPE_BINARY: u8 = 2;
 
+/// Bytes of delivered messages after which a connection is told.
+const TELL_AFTER: usize = 64 * 1024;
+
 /// How long the workers have to flush their Close frames when the Lua state closes.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -42,9 +46,9 @@ pub struct State {
     /// The threads, and the queue that they fill.
     pub workers: Arc<Workers>,
     /// The connections whose DISCONNECTED has not been delivered.
-    pub connections: RefCell<HashMap<ConnectionId, Arc<Connection>>>,
+    pub connections: RefCell<FxHashMap<ConnectionId, Arc<Connection>>>,
     /// The servers that have not been closed, and those that were but have connections.
-    pub servers: RefCell<HashMap<u64, Server>>,
+    pub servers: RefCell<FxHashMap<u64, Server>>,
     sleep: RefCell<Sleep>,
     lead: RefCell<Lead>,
     /// Events taken from the queue and not yet delivered.
@@ -54,6 +58,8 @@ pub struct State {
     deadline: Cell<Option<Instant>>,
     /// Somebody watches the descriptor.
     watched: Cell<bool>,
+    /// The connection whose messages are being delivered, and what it has not been told of.
+    delivered: Cell<(ConnectionId, usize)>,
     /// The payload of the message that is being delivered.
     current: RefCell<Bytes>,
     /// The event that is being delivered, if it is no message.
@@ -95,6 +101,7 @@ impl State {
             left: Cell::new(0),
             deadline: Cell::new(None),
             watched: Cell::new(false),
+            delivered: Cell::default(),
             current: RefCell::default(),
             rare: Cell::new(None),
             problem: RefCell::default(),
@@ -118,6 +125,7 @@ impl State {
 
     /// Ends an update. What it left over makes the descriptor readable again.
     pub fn finish(&self) {
+        self.tell_delivered();
         if self.watched.get() && !self.ready.borrow().is_empty() {
             self.workers.queue().notify();
         }
@@ -249,8 +257,22 @@ impl State {
         self.ready.borrow_mut().pop_front()
     }
 
+    /// Counts a delivered message. The connection is told of many at once: its counter is the
+    /// worker's too, and a cache line that goes to and fro costs more than a message.
     fn delivered(&self, id: ConnectionId, cost: usize) {
-        if let Some(connection) = self.connections.borrow().get(&id)
+        let (before, sum) = self.delivered.get();
+        if before == id && sum < TELL_AFTER {
+            self.delivered.set((id, sum + cost));
+        } else {
+            self.tell_delivered();
+            self.delivered.set((id, cost));
+        }
+    }
+
+    fn tell_delivered(&self) {
+        let (id, cost) = self.delivered.take();
+        if cost > 0
+            && let Some(connection) = self.connections.borrow().get(&id)
             && connection.flow.remove(cost)
         {
             connection.wake();
