@@ -52,11 +52,11 @@ local function on_client_event(_, connection, data)
   if data.event == websocket.EVENT_CONNECTED then
     log("client", "is open", connection.url)
     for _, message in ipairs(outgoing) do
-      log("client", "sends ", describe(message[1], message[2]))
+      log("client", "sends", describe(message[1], message[2]))
       connection:send(message[1], { type = message[2] })
     end
   elseif data.event == websocket.EVENT_MESSAGE then
-    log("client", "gets  ", describe(data.message, data.type))
+    log("client", "gets", describe(data.message, data.type))
     echoes = echoes + 1
     if echoes == #outgoing then
       connection:disconnect(1000, "done")
@@ -69,7 +69,7 @@ local function on_client_event(_, connection, data)
 end
 
 if not url then
-  server = websocket.listen({}, on_server_event)
+  server = assert(websocket.listen({}, on_server_event))
   url = server.url
   log("server", "listens", url)
 end
