@@ -295,25 +295,24 @@ describe("events", function()
 
     it("send and disconnect on another connection", function()
       local first, second
-      local other = recorder.new({
-        MESSAGE = function()
-          second:disconnect()
-        end,
-      })
-      first = websocket.connect(server:url("/echo"), nil, other.callback)
-      other:wait("CONNECTED")
-      local events = recorder.new({
+      local seconds = recorder.new({
         CONNECTED = function()
           first:send("from afar")
         end,
-        DISCONNECTED = function()
-          first:disconnect()
+      })
+      local firsts = recorder.new({
+        CONNECTED = function()
+          second = websocket.connect(server:url("/echo"), nil, seconds.callback)
+        end,
+        MESSAGE = function(connection)
+          second:disconnect()
+          connection:disconnect()
         end,
       })
-      second = websocket.connect(server:url("/echo"), nil, events.callback)
-      other:wait("DISCONNECTED")
-      assert.equal(1, events:count("DISCONNECTED"))
-      assert.same({ "from afar" }, other:messages())
+      first = websocket.connect(server:url("/echo"), nil, firsts.callback)
+      firsts:wait("DISCONNECTED")
+      seconds:wait("DISCONNECTED")
+      assert.same({ "from afar" }, firsts:messages())
     end)
   end)
 
