@@ -23,15 +23,16 @@ use crate::{
     config::{ConnectConfig, Limits},
     error::{Error, HandshakeError, Response, Stage},
     handshake::{ClientHandshake, ClientRequest, ServerHandshake, Upgraded},
+    lead::Turn,
     link::{Link, Parts},
     net::{Endpoint, Proxy, Reactor, SOCKET, Stream, TcpStream, dial, resolve, tls},
     protocol::{Kind, Protocol, Role, deflate},
-    queue::{Closed, ConnectionId, Event, Flow},
+    queue::{Closed, ConnectionId, Event, Flow, Queue},
     stats::Stats,
     workers::{Stop, Workers},
 };
 
-/// Messages up to this size are put into the out buffer by the thread that sends them.
+/// Messages up to this size are put into the out buffer by the host's thread.
 const SEND_DIRECTLY: usize = 4096;
 
 /// The answer of a server that has as many connections as it may have.
@@ -169,10 +170,8 @@ impl Connection {
             });
         }
         self.buffered.fetch_add(payload.len(), Ordering::AcqRel);
-        if payload.len() > SEND_DIRECTLY || !self.send_directly(kind, payload) {
+        if !self.send_directly(kind, payload) {
             self.command(Command::Send(kind, Bytes::copy_from_slice(payload)));
-        } else {
-            self.wake();
         }
         Ok(())
     }
@@ -203,6 +202,32 @@ impl Connection {
         }
     }
 
+    /// Gives the link a turn on the host's own thread, if it is the host's to drive or
+    /// `may_lend` makes it so.
+    pub fn turn_of_host(&self, queue: &Queue, socket_is_ready: bool, may_lend: bool) -> Turn {
+        let Ok(mut guard) = self.link.try_lock() else {
+            return Turn::Refused;
+        };
+        let Some(link) = guard.as_mut().filter(|link| !link.is_over()) else {
+            return Turn::Refused;
+        };
+        if !link.is_lent() {
+            if !may_lend || link.lend(queue).is_err() {
+                return Turn::Refused;
+            }
+            self.wake();
+        }
+        if socket_is_ready {
+            link.socket_is_ready();
+        }
+        let turn = link.turn_of_host(self, queue);
+        if link.is_over() {
+            self.wake();
+            return Turn::Refused;
+        }
+        turn
+    }
+
     fn command(&self, command: Command) {
         // The worker may have ended, and its receiver with it: then nobody is to be told.
         if self.commands.send(command).is_ok() {
@@ -210,16 +235,28 @@ impl Connection {
         }
     }
 
-    /// False where the worker is at work, or commands wait that must go first.
+    /// False where the worker is at work, or commands wait that must go first, or the message
+    /// is large: to frame it is work for the worker.
     fn send_directly(&self, kind: Kind, payload: &[u8]) -> bool {
         let mut guard = match self.link.try_lock() {
             Ok(guard) => guard,
             Err(TryLockError::Poisoned(_) | TryLockError::WouldBlock) => return false,
         };
-        match guard.as_mut() {
-            Some(link) => link.send_directly(self, kind, payload),
-            None => false,
+        let Some(link) = guard.as_mut() else {
+            return false;
+        };
+        // A host that drives the link writes when it waits; if it does not, the worker finds
+        // the message when it looks after the link.
+        let host_writes = link.is_lent();
+        if !host_writes && payload.len() > SEND_DIRECTLY {
+            return false;
         }
+        let sent = link.send_directly(self, kind, payload);
+        drop(guard);
+        if sent && !host_writes {
+            self.wake();
+        }
+        sent
     }
 
     fn link(&self) -> MutexGuard<'_, Option<Box<Link>>> {
@@ -502,6 +539,7 @@ impl Worker {
         self.reactor.enter(Stage::Open);
         let connection = Arc::clone(&self.connection);
         *connection.link() = Some(link);
+        let mut watched = true;
         loop {
             connection.wake_pending.store(false, Ordering::Release);
             let mut guard = connection.link();
@@ -514,11 +552,16 @@ impl Worker {
                 drop(guard);
                 return link.map_or_else(Closed::dropped, |link| link.end(&mut self.events));
             }
-            let deadline = link.next_deadline();
+            let queue = self.workers.queue();
+            let nap = link.look_after(&mut watched, self.reactor.registry(), queue);
+            let left = |at: Instant| at.saturating_duration_since(Instant::now());
+            let deadline = link.next_deadline().map(left);
             drop(guard);
-
-            let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            if let Err(error) = self.reactor.poll(timeout) {
+            let slept = nap.and_then(|nap| {
+                let timeout = nap.into_iter().chain(deadline).min();
+                self.reactor.poll(timeout)
+            });
+            if let Err(error) = slept {
                 self.fail(Error::Io(Stage::Open, error));
                 connection.link().take();
                 return Closed::dropped();

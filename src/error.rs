@@ -232,6 +232,8 @@ pub struct Violation {
 /// What went wrong between us and a proxy.
 #[derive(Debug)]
 pub enum ProxyError {
+    /// The proxy's URL cannot be used: why. It may hold a password, so it is not repeated.
+    Url(String),
     /// The proxy's own name does not resolve.
     NotFound(String),
     /// No TCP connection to the proxy.
@@ -361,6 +363,7 @@ impl Error {
                 SocketError::from_io(error)
             }
             Error::Proxy(error) => match error {
+                ProxyError::Url(_) => SocketError::UnsupportedSocketOperation,
                 ProxyError::NotFound(_) => SocketError::ProxyNotFound,
                 ProxyError::Connect { error, .. } => match SocketError::from_io(error) {
                     SocketError::SocketTimeout => SocketError::ProxyConnectionTimeout,
@@ -434,6 +437,7 @@ impl fmt::Display for Error {
 impl fmt::Display for ProxyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            ProxyError::Url(reason) => write!(f, "invalid URL: {reason}"),
             ProxyError::NotFound(reason) => write!(f, "not found: {reason}"),
             ProxyError::Connect { address, error } => {
                 write!(f, "cannot connect to {address}: {error}")

@@ -25,6 +25,7 @@ pub mod config;
 pub mod connection;
 pub mod error;
 pub mod handshake;
+mod lead;
 mod link;
 #[cfg(any(
     feature = "lua51",

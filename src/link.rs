@@ -9,16 +9,22 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use crossbeam_channel::Receiver;
+use mio::Registry;
 
 use crate::{
     config::Limits,
     connection::{Command, Connection},
     error::{Error, Stage, Violation},
-    net::Stream,
+    lead::{LEASE, Turn},
+    net::{SOCKET, Stream},
     protocol::{Event as Incoming, Kind, Protocol, Role},
     queue::{Closed, Event, Queue},
 };
+
+/// Messages up to this size are framed at once.
+const COPY_AT_ONCE: usize = 4096;
 
 /// How long a connection is quiet before it gives memory back.
 const TRIM_AFTER: Duration = Duration::from_secs(1);
@@ -50,6 +56,8 @@ pub struct Link {
     keepalive: Option<Keepalive>,
     /// Events of this turn.
     events: Vec<Event>,
+    /// What they count against the connection's limit, in bytes.
+    cost: usize,
     /// Whether the socket may have bytes, or room: not since it said it would block.
     readable: bool,
     writable: bool,
@@ -66,6 +74,10 @@ pub struct Link {
     /// The host is gone: nobody will see what arrives.
     abandoned: bool,
     trim_at: Option<Instant>,
+    /// The host watches the socket and gives the turns.
+    lent: bool,
+    /// The host gave a turn since the worker last looked.
+    driven: bool,
     over: bool,
 }
 
@@ -93,6 +105,7 @@ impl Link {
                 .ping_interval
                 .map(|interval| Keepalive::new(interval, timeout, Instant::now())),
             events: Vec::new(),
+            cost: 0,
             readable: true,
             writable: true,
             stalled: false,
@@ -102,18 +115,24 @@ impl Link {
             close_deadline: None,
             abandoned: false,
             trim_at: None,
+            lent: false,
+            driven: false,
             over: false,
         }
     }
 
-    /// Puts a small message into the out buffer. False where commands wait that go first, or
+    /// Queues a message. False where commands wait that go first, or
     /// the connection is closing.
     pub fn send_directly(&mut self, connection: &Connection, kind: Kind, payload: &[u8]) -> bool {
         if !self.commands.is_empty() {
             return false;
         }
         self.send(connection, payload.len(), |protocol| {
-            protocol.send_copy(kind, payload);
+            if payload.len() <= COPY_AT_ONCE {
+                protocol.send_copy(kind, payload);
+            } else {
+                protocol.send(kind, Bytes::copy_from_slice(payload));
+            }
         });
         true
     }
@@ -125,23 +144,62 @@ impl Link {
         self.writable = true;
     }
 
-    /// Takes commands, writes, reads, writes again.
+    /// Takes commands, writes, reads until the socket has no more, writes again.
     pub fn turn(&mut self, connection: &Connection, queue: &Queue) {
         let now = Instant::now();
-        loop {
-            self.take_commands(connection, now);
-            self.keep_alive(now);
-            self.write(connection, now);
-            let more = self.read(connection, now);
-            queue.push(connection.id, &mut self.events);
-            if !more {
-                break;
-            }
-        }
-        self.write(connection, now);
+        while self.step(connection, queue, now) {}
         self.settle(now);
         self.trim(now);
-        queue.push(connection.id, &mut self.events);
+        self.deliver(connection, queue);
+    }
+
+    /// A turn that ends as soon as there are events, so that they can be delivered while the
+    /// peer sends more.
+    pub fn turn_of_host(&mut self, connection: &Connection, queue: &Queue) -> Turn {
+        let now = Instant::now();
+        let mut more = true;
+        while more && queue.is_empty() {
+            more = self.step(connection, queue, now);
+        }
+        self.driven = true;
+        self.settle(now);
+        self.deliver(connection, queue);
+        if more { Turn::More } else { Turn::Blocked }
+    }
+
+    /// Hands the socket to the host, whose queue watches it from now on.
+    pub fn lend(&mut self, queue: &Queue) -> io::Result<()> {
+        if !self.lent {
+            queue.watch(&self.stream)?;
+            self.lent = true;
+        }
+        Ok(())
+    }
+
+    /// Whether the host drives the link.
+    pub fn is_lent(&self) -> bool {
+        self.lent
+    }
+
+    /// The worker looks after a lent link: how long it may sleep until it does so again. None:
+    /// the link is its own, and watched in `registry`, which it may just have become.
+    pub fn look_after(
+        &mut self,
+        watched: &mut bool,
+        registry: &Registry,
+        queue: &Queue,
+    ) -> io::Result<Option<Duration>> {
+        if self.lent && !std::mem::take(&mut self.driven) {
+            queue.unwatch(&self.stream)?;
+            self.lent = false;
+        }
+        match (self.lent, *watched) {
+            (true, true) => self.stream.deregister(registry)?,
+            (false, false) => self.stream.register(registry, SOCKET)?,
+            _ => {}
+        }
+        *watched = !self.lent;
+        Ok(self.lent.then_some(LEASE))
     }
 
     /// Whether the connection has ended.
@@ -175,6 +233,26 @@ impl Link {
             },
             _ => Closed::dropped(),
         }
+    }
+
+    /// One chunk. True if there may be more to read.
+    fn step(&mut self, connection: &Connection, queue: &Queue, now: Instant) -> bool {
+        self.take_commands(connection, now);
+        self.keep_alive(now);
+        self.write(connection, now);
+        let more = self.read(connection, now);
+        if !more {
+            self.write(connection, now);
+        }
+        self.deliver(connection, queue);
+        more
+    }
+
+    fn deliver(&mut self, connection: &Connection, queue: &Queue) {
+        if self.cost > 0 {
+            connection.flow.add(std::mem::take(&mut self.cost));
+        }
+        queue.push(connection.id, &mut self.events);
     }
 
     fn take_commands(&mut self, connection: &Connection, now: Instant) {
@@ -285,7 +363,7 @@ impl Link {
     /// Makes events of what was read. False: the host must deliver first.
     fn decode(&mut self, connection: &Connection, now: Instant) -> bool {
         loop {
-            self.stalled = !self.abandoned && connection.flow.must_stall();
+            self.stalled = !self.abandoned && connection.flow.must_stall(self.cost);
             if self.stalled {
                 return false;
             }
@@ -304,7 +382,7 @@ impl Link {
                 connection.stats.bytes_received.add(payload.len() as u64);
                 if !self.abandoned {
                     let event = Event::Message(kind, payload);
-                    connection.flow.add(event.cost());
+                    self.cost += event.cost();
                     self.events.push(event);
                 }
             }

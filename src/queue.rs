@@ -3,6 +3,8 @@
 //! The queue itself has no limit. Each connection has one, in bytes ([`Flow`]): a worker whose
 //! undelivered messages pass it stops reading from its socket, so nothing is ever dropped.
 
+#[cfg(unix)]
+use std::os::fd::AsRawFd;
 use std::{
     collections::VecDeque,
     io,
@@ -14,9 +16,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Registry, Token, Waker};
+#[cfg(unix)]
+use mio::{Interest, unix::SourceFd};
 
-use crate::{connection::Opened, error::Error, protocol::Kind};
+use crate::{connection::Opened, error::Error, net::Stream, protocol::Kind};
+
+const WAKE: Token = Token(0);
+/// The socket of the connection that the host drives itself.
+const LENT: Token = Token(1);
 
 /// What every message counts besides its payload, so that empty ones are bounded too.
 pub const MESSAGE_OVERHEAD: usize = 64;
@@ -66,6 +74,8 @@ pub struct Queue {
     /// The length of `events`, for a look without the lock.
     length: AtomicUsize,
     waker: Waker,
+    /// Where the host sleeps.
+    registry: Registry,
     /// Whether the host sleeps, or lets somebody watch its descriptor: then a push wakes it.
     armed: AtomicBool,
 }
@@ -74,8 +84,9 @@ impl Queue {
     /// A queue and the sleep that its events end.
     pub fn new() -> io::Result<(Self, Sleep)> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), Token(0))?;
+        let waker = Waker::new(poll.registry(), WAKE)?;
         let queue = Self {
+            registry: poll.registry().try_clone()?,
             events: Mutex::default(),
             length: AtomicUsize::new(0),
             waker,
@@ -132,10 +143,48 @@ impl Queue {
         self.armed.store(true, Ordering::SeqCst);
     }
 
+    /// Lets the host's sleep end when `stream` is ready.
+    #[cfg(unix)]
+    pub fn watch(&self, stream: &Stream) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let descriptor = stream.as_raw_fd();
+        self.registry
+            .register(&mut SourceFd(&descriptor), LENT, both)
+    }
+
+    /// Ends what [`watch`](Self::watch) began.
+    #[cfg(unix)]
+    pub fn unwatch(&self, stream: &Stream) -> io::Result<()> {
+        self.registry.deregister(&mut SourceFd(&stream.as_raw_fd()))
+    }
+
+    /// Here a socket cannot be watched twice, so it stays with its worker.
+    #[cfg(not(unix))]
+    pub fn watch(&self, _stream: &Stream) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Ends what [`watch`](Self::watch) began.
+    #[cfg(not(unix))]
+    pub fn unwatch(&self, _stream: &Stream) -> io::Result<()> {
+        Ok(())
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(ConnectionId, Event)>> {
         // A panic while pushing leaves a VecDeque that is still whole.
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What ended a sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// The queue was notified, or the time was over.
+    ByQueue,
+    /// The lent socket is ready.
+    BySocket,
+    /// A signal arrived.
+    BySignal,
 }
 
 /// The host's side of the wake-ups.
@@ -146,11 +195,13 @@ pub struct Sleep {
 }
 
 impl Sleep {
-    /// Sleeps until the queue is notified, at most for `timeout`. False: a signal ended it.
-    pub fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+    /// Sleeps until the queue is notified or the lent socket is ready, at most for `timeout`.
+    pub fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<Woken> {
         match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
-            result => result.map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Woken::BySignal),
+            Err(error) => Err(error),
+            Ok(()) if self.events.iter().any(|event| event.token() == LENT) => Ok(Woken::BySocket),
+            Ok(()) => Ok(Woken::ByQueue),
         }
     }
 
@@ -195,15 +246,15 @@ impl Flow {
         self.waiting.fetch_add(cost, Ordering::AcqRel);
     }
 
-    /// Whether the worker must stop reading. If so, [`remove`](Self::remove) or
-    /// [`resume`](Self::resume) will tell when to go on.
-    pub fn must_stall(&self) -> bool {
-        if !self.is_full() {
+    /// Whether the worker must stop reading, which has `more` bytes that it has not counted yet.
+    /// If so, [`remove`](Self::remove) or [`resume`](Self::resume) will tell when to go on.
+    pub fn must_stall(&self, more: usize) -> bool {
+        if !self.is_full(more) {
             return false;
         }
         self.stalled.store(true, Ordering::SeqCst);
         // The host may have drained between the look and the mark.
-        if self.is_full() {
+        if self.is_full(more) {
             return true;
         }
         self.stalled.store(false, Ordering::SeqCst);
@@ -234,7 +285,8 @@ impl Flow {
             && self.stalled.swap(false, Ordering::SeqCst)
     }
 
-    fn is_full(&self) -> bool {
-        self.paused.load(Ordering::SeqCst) || self.waiting.load(Ordering::SeqCst) >= self.high_water
+    fn is_full(&self, more: usize) -> bool {
+        let paused = self.paused.load(Ordering::SeqCst);
+        paused || self.waiting.load(Ordering::SeqCst) + more >= self.high_water
     }
 }

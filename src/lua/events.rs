@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,12 +10,14 @@ use std::{
 
 use bytes::Bytes;
 use mlua::{Lua, MultiValue, Result};
+use rustc_hash::FxHashMap;
 
 use super::tables;
 use crate::{
     connection::Connection,
+    lead::Lead,
     protocol::Kind,
-    queue::{ConnectionId, Event, MESSAGE_OVERHEAD, Queue, Sleep},
+    queue::{ConnectionId, Event, MESSAGE_OVERHEAD, Queue, Sleep, Woken},
     server::Server,
     workers::Workers,
 };
@@ -33,6 +35,9 @@ pub const DATA_TYPE_TEXT: u8 = 1;
 /// Bytes.
 pub const DATA_TYPE_BINARY: u8 = 2;
 
+/// Bytes of delivered messages after which a connection is told.
+const TELL_AFTER: usize = 64 * 1024;
+
 /// How long the workers have to flush their Close frames when the Lua state closes.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -41,10 +46,11 @@ pub struct State {
     /// The threads, and the queue that they fill.
     pub workers: Arc<Workers>,
     /// The connections whose DISCONNECTED has not been delivered.
-    pub connections: RefCell<HashMap<ConnectionId, Arc<Connection>>>,
+    pub connections: RefCell<FxHashMap<ConnectionId, Arc<Connection>>>,
     /// The servers that have not been closed, and those that were but have connections.
-    pub servers: RefCell<HashMap<u64, Server>>,
+    pub servers: RefCell<FxHashMap<u64, Server>>,
     sleep: RefCell<Sleep>,
+    lead: RefCell<Lead>,
     /// Events taken from the queue and not yet delivered.
     ready: RefCell<VecDeque<(ConnectionId, Event)>>,
     /// How many of them this update delivers, and until when.
@@ -52,6 +58,8 @@ pub struct State {
     deadline: Cell<Option<Instant>>,
     /// Somebody watches the descriptor.
     watched: Cell<bool>,
+    /// The connection whose messages are being delivered, and what it has not been told of.
+    delivered: Cell<(ConnectionId, usize)>,
     /// The payload of the message that is being delivered.
     current: RefCell<Bytes>,
     /// The event that is being delivered, if it is no message.
@@ -88,10 +96,12 @@ impl State {
             connections: RefCell::default(),
             servers: RefCell::default(),
             sleep: RefCell::new(sleep),
+            lead: RefCell::default(),
             ready: RefCell::default(),
             left: Cell::new(0),
             deadline: Cell::new(None),
             watched: Cell::new(false),
+            delivered: Cell::default(),
             current: RefCell::default(),
             rare: Cell::new(None),
             problem: RefCell::default(),
@@ -115,6 +125,7 @@ impl State {
 
     /// Ends an update. What it left over makes the descriptor readable again.
     pub fn finish(&self) {
+        self.tell_delivered();
         if self.watched.get() && !self.ready.borrow().is_empty() {
             self.workers.queue().notify();
         }
@@ -162,6 +173,9 @@ impl State {
             }
             Event::Disconnected(closed) => {
                 let connection = self.connections.borrow_mut().remove(&id);
+                if let Some(connection) = &connection {
+                    self.lead.borrow_mut().forget(connection);
+                }
                 let last = connection.map(|it| tables::last(lua, &it)).transpose()?;
                 let reason = lua.create_string(&closed.reason)?;
                 let (code, clean) = (closed.code, closed.clean);
@@ -179,12 +193,10 @@ impl State {
         if kind == Kind::Text && simdutf8::basic::from_utf8(message).is_err() {
             return Some(NOT_UTF8);
         }
-        let full = self
-            .connections
-            .borrow()
-            .get(&id)?
-            .send(kind, message)
-            .err()?;
+        let connections = self.connections.borrow();
+        let connection = connections.get(&id)?;
+        self.lead.borrow_mut().follow(connection);
+        let full = connection.send(kind, message).err()?;
         *self.problem.borrow_mut() = format!(
             "the send queue is full: {} bytes wait, the message has {}, max_send_queue is {}",
             full.buffered,
@@ -200,8 +212,12 @@ impl State {
         let queue = self.workers.queue();
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
-            if !self.ready.borrow().is_empty() {
+            if !self.ready.borrow().is_empty() || !queue.is_empty() {
                 return Ok(true);
+            }
+            // Somebody who watches the descriptor expects events behind it, not a socket.
+            if !self.watched.get() && self.lead.borrow_mut().drive(queue) {
+                continue;
             }
             queue.arm();
             if !queue.is_empty() {
@@ -211,8 +227,10 @@ impl State {
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(false);
             }
-            if !self.sleep.borrow_mut().sleep(left)? {
-                return Ok(false);
+            match self.sleep.borrow_mut().sleep(left)? {
+                Woken::BySignal => return Ok(false),
+                Woken::BySocket => self.lead.borrow_mut().socket_is_ready(),
+                Woken::ByQueue => {}
             }
         }
     }
@@ -239,8 +257,22 @@ impl State {
         self.ready.borrow_mut().pop_front()
     }
 
+    /// Counts a delivered message. The connection is told of many at once: its counter is the
+    /// worker's too, and a cache line that goes to and fro costs more than a message.
     fn delivered(&self, id: ConnectionId, cost: usize) {
-        if let Some(connection) = self.connections.borrow().get(&id)
+        let (before, sum) = self.delivered.get();
+        if before == id && sum < TELL_AFTER {
+            self.delivered.set((id, sum + cost));
+        } else {
+            self.tell_delivered();
+            self.delivered.set((id, cost));
+        }
+    }
+
+    fn tell_delivered(&self) {
+        let (id, cost) = self.delivered.take();
+        if cost > 0
+            && let Some(connection) = self.connections.borrow().get(&id)
             && connection.flow.remove(cost)
         {
             connection.wake();

@@ -64,28 +64,27 @@ impl Proxy {
 
     /// Reads a proxy's URL. One without a scheme is `http`.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        // The text may hold a password, so no message repeats it.
-        let invalid = |reason: &str| Error::Url(format!("the proxy's URL {reason}"));
+        let invalid = |reason: &str| Error::Proxy(ProxyError::Url(reason.to_owned()));
         let url = match text.contains("://") {
             true => Url::parse(text),
             false => Url::parse(&format!("http://{text}")),
         }
-        .map_err(|error| invalid(&format!("cannot be read: {error}")))?;
+        .map_err(|error| invalid(&error.to_string()))?;
         let (language, default_port) = match url.scheme() {
             "http" => (Language::HttpConnect, 80),
             "socks5" | "socks5h" | "socks" => (Language::Socks5, 1080),
             other => {
-                let reason = format!("must begin with http:// or socks5://, not '{other}://'");
+                let reason = format!("it must begin with http:// or socks5://, not {other}://");
                 return Err(invalid(&reason));
             }
         };
         let credentials = Credentials::of(&url);
         if language == Language::Socks5 && credentials.as_ref().is_some_and(Credentials::too_long) {
-            return Err(invalid("has a user or password of more than 255 bytes"));
+            return Err(invalid("its user or password is longer than 255 bytes"));
         }
         Ok(Self {
             language,
-            host: host(&url).ok_or_else(|| invalid("has no host"))?,
+            host: host(&url).ok_or_else(|| invalid("it has no host"))?,
             port: url.port().unwrap_or(default_port),
             credentials,
         })

@@ -13,8 +13,8 @@ use super::tls::TlsStream;
 
 /// Room that a read makes where the caller left none.
 const READ_SIZE: usize = 4096;
-/// TLS gives at most one record at a time (RFC 8446 section 5.1).
-const RECORD_SIZE: usize = 16 * 1024;
+/// How much is read of a TLS record before its length is known.
+const RECORD_START: usize = 2048;
 
 /// A connected byte stream that never blocks.
 #[derive(Debug)]
@@ -148,10 +148,15 @@ fn receive(socket: &TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
     Ok(count)
 }
 
+/// The TLS library wants initialised room, and tells how much of a record is left. Room that
+/// stays empty is cleared in vain, so no more is offered than is likely to be filled.
 fn decrypt(stream: &mut TlsStream, buffer: &mut BytesMut) -> io::Result<usize> {
     let start = buffer.len();
-    let room = (buffer.capacity() - start).min(RECORD_SIZE);
-    buffer.resize(start + room, 0);
+    let wanted = match stream.pending() {
+        0 => RECORD_START,
+        pending => pending,
+    };
+    buffer.resize(start + wanted.min(buffer.capacity() - start), 0);
     let result = stream.read(&mut buffer[start..]);
     buffer.truncate(start + *result.as_ref().unwrap_or(&0));
     result

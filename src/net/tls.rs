@@ -112,6 +112,11 @@ impl TlsStream {
         }
     }
 
+    /// Decrypted bytes that a read returns without the socket.
+    pub(super) fn pending(&self) -> usize {
+        self.session.buffered_read_size().unwrap_or(0)
+    }
+
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.session.write(bytes).map_err(session_error)
     }

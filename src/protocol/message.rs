@@ -32,6 +32,8 @@ pub(super) struct Reader {
     /// Received and not yet consumed.
     buffer: BytesMut,
     read_size: usize,
+    /// The buffer's capacity when it was last handed out for a read.
+    offered: Option<usize>,
     /// Consumed since the last message was handed out as a slice of the buffer.
     overhead: usize,
     frame: Option<Frame>,
@@ -72,6 +74,7 @@ impl Reader {
             decompressor,
             buffer: BytesMut::new(),
             read_size: MIN_READ,
+            offered: None,
             overhead: 0,
             frame: None,
             message: None,
@@ -83,26 +86,37 @@ impl Reader {
     /// The buffer, with room in it for what comes next.
     pub fn buffer(&mut self) -> &mut BytesMut {
         let room = self.buffer.capacity() - self.buffer.len();
-        if room == 0 && self.buffer.capacity() > 0 && self.read_size < MAX_READ {
-            // The last read filled all there was.
-            self.read_size *= 2;
-        }
         let missing = match &self.frame {
             Some(frame) if frame.whole => frame.length.saturating_sub(self.buffer.len()),
             _ => 0,
         };
-        let wanted = missing
-            .min(MAX_TRUST.max(self.buffer.len()))
-            .max(self.read_size);
-        if room < wanted.min(self.read_size / 2) || room < missing.min(wanted) {
-            self.buffer.reserve(wanted);
+        let enough = match missing {
+            0 => self.read_size / 2,
+            _ => missing.min(self.read_size),
+        };
+        if room < enough {
+            let trusted = missing.min(MAX_TRUST.max(self.buffer.len()));
+            self.buffer.reserve(trusted.max(self.read_size));
         }
+        self.offered = Some(self.buffer.capacity());
         &mut self.buffer
+    }
+
+    /// Reads more at a time once a read has filled all the room that it was offered.
+    #[inline]
+    fn size_reads(&mut self) {
+        if let Some(capacity) = self.offered.take()
+            && self.buffer.len() >= capacity
+            && self.read_size < MAX_READ
+        {
+            self.read_size *= 2;
+        }
     }
 
     /// The next event, once its bytes are all there.
     #[inline]
     pub fn poll(&mut self) -> Result<Option<Event>, Violation> {
+        self.size_reads();
         loop {
             if self.frame.is_none() {
                 let Some((header, size)) = Header::parse(&self.buffer, self.expect_mask)? else {

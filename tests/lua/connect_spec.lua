@@ -197,7 +197,8 @@ describe("connect", function()
     end
 
     it("a bad URL", function()
-      for _, url in ipairs({ "", "no url", "ws://", "ftp://127.0.0.1/", "ws://127.0.0.1:99999/" }) do
+      local urls = { "", "no url", "ws://", "ftp://127.0.0.1/", "ws://127.0.0.1:99999/" }
+      for _, url in ipairs(urls) do
         assert.is_number(failure(url).error)
       end
     end)

@@ -15,6 +15,10 @@ describe("events", function()
     server:stop()
   end)
 
+  local function disconnect(connection)
+    connection:disconnect()
+  end
+
   local function send_all(messages)
     return function(connection)
       for _, message in ipairs(messages) do
@@ -145,17 +149,30 @@ describe("events", function()
   end)
 
   it("still come as messages after disconnect, until the end", function()
-    local events = recorder.new({
-      CONNECTED = function(connection)
-        for number = 1, 50 do
-          connection:send(tostring(number))
-        end
-        connection:disconnect()
-      end,
-    })
-    websocket.connect(server:url("/echo"), nil, events.callback)
-    events:wait("DISCONNECTED")
-    assert.equal(50, events:count("MESSAGE"))
+    local late = peer.raw("late")
+    local events = recorder.new({ CONNECTED = disconnect })
+    websocket.connect(late:url(), nil, events.callback)
+    local closing = events:wait("DISCONNECTED")
+    assert.same({ "1", "2", "3" }, events:messages())
+    assert.same({ 1000, true }, { closing.code, closing.clean })
+    late:stop()
+  end)
+
+  it("are DISCONNECTED alone when disconnect came before CONNECTED", function()
+    for _, path in ipairs({ "/observe", "/flood?count=5&size=10" }) do
+      local events = recorder.new()
+      local connection = websocket.connect(server:url(path), nil, events.callback)
+      if path == "/observe" then
+        -- The server has the connection; CONNECTED waits for update, or is about to.
+        assert.equal("open", server:line())
+      end
+      connection:disconnect()
+      events:wait("DISCONNECTED")
+      assert.same({ "DISCONNECTED" }, events:names())
+      if path == "/observe" then
+        server:line()
+      end
+    end
   end)
 
   it("give ERROR, then DISCONNECTED 1006, when the connection drops", function()
@@ -176,7 +193,7 @@ describe("events", function()
       events = recorder.new({
         [name] = function()
           events.react[name] = nil
-          error(failure)
+          error(failure, type(failure) == "string" and 1 or 0)
         end,
       })
       local connection = websocket.connect(url, nil, events.callback)
@@ -248,7 +265,7 @@ describe("events", function()
     end)
 
     it("connect", function()
-      local second = recorder.new({ CONNECTED = websocket.disconnect })
+      local second = recorder.new({ CONNECTED = disconnect })
       local first = recorder.new({
         CONNECTED = function()
           websocket.connect(server:url(), nil, second.callback)
@@ -283,13 +300,16 @@ describe("events", function()
       local events = recorder.new({
         CONNECTED = function(connection)
           target:send("from afar")
-          target:disconnect()
-          connection:disconnect()
+          connection:send("from here")
         end,
+        DISCONNECTED = function()
+          target:disconnect()
+        end,
+        MESSAGE = at_last(1),
       })
       websocket.connect(server:url("/echo"), nil, events.callback)
       other:wait("DISCONNECTED")
-      events:wait("DISCONNECTED")
+      assert.equal(1, events:count("DISCONNECTED"))
       assert.same({ "from afar" }, other:messages())
     end)
   end)
@@ -309,18 +329,15 @@ describe("events", function()
         end,
       })
       local connection = websocket.connect(url, nil, events.callback)
-      events:wait("CONNECTED")
-      local counted, rounds = events:count("MESSAGE"), 0
+      local counted = 0
       clock.drive(function()
-        return counted == 50
+        return counted == 51
       end, function()
         local count = websocket.update(5)
         assert.is_true(count <= 4, count)
         counted = counted + count
-        rounds = rounds + 1
       end)
       assert.equal(50, events:count("MESSAGE"))
-      assert.is_true(rounds >= 12, rounds)
       connection:disconnect()
       events:wait("DISCONNECTED")
     end)

@@ -1,9 +1,14 @@
+local leaks = require("support.leaks")
 local peer = require("support.peer")
 local raises = require("support.raises")
 local recorder = require("support.recorder")
 local websocket = require("websocket")
 
 describe("listen", function()
+  local function disconnect(connection)
+    connection:disconnect()
+  end
+
   local function echo(connection, data)
     connection:send(data.message, { type = data.type })
   end
@@ -12,6 +17,7 @@ describe("listen", function()
   local function pair(react, params)
     local served = recorder.new(react or { MESSAGE = echo })
     local server = websocket.listen(params or {}, served.callback)
+    leaks.watch(server)
     return server, served
   end
 
@@ -25,7 +31,7 @@ describe("listen", function()
   it("takes a free port on the loopback by default", function()
     local server = pair()
     assert.is_true(server.port > 0 and server.port < 65536)
-    assert.equal(("ws://127.0.0.1:%d/"):format(server.port), server.url)
+    assert.equal(("ws://127.0.0.1:%d"):format(server.port), server.url)
     assert.equal(0, server:connections())
     server:close()
   end)
@@ -37,11 +43,12 @@ describe("listen", function()
     server:close()
   end)
 
-  it("raises with the reason when it cannot listen", function()
+  it("gives nil and the reason when it cannot listen", function()
     local server = pair()
-    raises("in use", function()
-      websocket.listen({ port = server.port }, function() end)
-    end)
+    local none, message, code = websocket.listen({ port = server.port }, function() end)
+    assert.is_nil(none)
+    assert.is_truthy(message:find(tostring(server.port), 1, true), message)
+    assert.equal(websocket.ERROR_ADDRESS_IN_USE, code)
     server:close()
   end)
 
@@ -83,7 +90,7 @@ describe("listen", function()
   it("shows the request with CONNECTED", function()
     local server, served = pair()
     local params = { headers = { ["X-Token"] = "secret", Cookie = "a=b" } }
-    local connection, events = client(server, params, "chat/room?id=1")
+    local connection, events = client(server, params, "/chat/room?id=1")
     local request = served:wait("CONNECTED").request
     assert.equal("/chat/room?id=1", request.path)
     assert.equal("secret", request.headers["X-Token"])
@@ -194,7 +201,7 @@ describe("listen", function()
         server:close()
       end
     end)
-    local events = recorder.new({ CONNECTED = websocket.disconnect })
+    local events = recorder.new({ CONNECTED = disconnect })
     websocket.connect(server.url, nil, events.callback)
     websocket.run()
     assert.equal(1, events:count("DISCONNECTED"))
@@ -208,7 +215,7 @@ describe("listen", function()
         CONNECTED = function(connection)
           connection:send(tostring(number))
         end,
-        MESSAGE = websocket.disconnect,
+        MESSAGE = disconnect,
       })
       websocket.connect(server.url, nil, all[number].callback)
     end

@@ -1,10 +1,13 @@
 //! Each cause of a failure and its number. Those of proxies and of TLS are in their files.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    path::Path,
     process::Command,
+    thread,
+    time::{Duration, Instant},
 };
 
 use bytes::BytesMut;
@@ -15,7 +18,7 @@ use websocket::{
 
 use crate::{
     alone::in_own_process,
-    peers::{ClosedPort, Cut, GENEROUS, reactor, serve},
+    peers::{ClosedPort, Cut, GENEROUS, cancellable_reactor, reactor, serve},
     programs::installed,
 };
 
@@ -47,11 +50,7 @@ fn a_route_that_is_forbidden_or_missing() {
             "route add prohibit 203.0.113.0/24",
             "route add unreachable 198.51.100.0/24",
         ] {
-            let status = Command::new("ip").args(arguments.split(' ')).status();
-            assert!(
-                status.is_ok_and(|status| status.success()),
-                "ip {arguments}"
-            );
+            run(&format!("ip {arguments}"));
         }
         for (address, code) in [
             ([203, 0, 113, 1], SocketError::SocketAccess),
@@ -72,6 +71,54 @@ fn a_route_that_is_forbidden_or_missing() {
         assert_eq!(error.code(), SocketError::Temporary, "{error}");
         assert_eq!(error.stage(), Stage::Resolve);
     });
+}
+
+#[test]
+fn a_name_server_that_does_not_answer() {
+    if !cfg!(target_os = "linux") || !installed("unshare") || !installed("ip") {
+        return;
+    }
+    let test = "failures::a_name_server_that_does_not_answer";
+    let namespace = ["unshare", "--map-root-user", "--net", "--mount"];
+    in_own_process(test, &namespace, || {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        run("ip link set lo up");
+        for (file, text) in [
+            ("nsswitch.conf", "hosts: files dns\n"),
+            ("resolv.conf", "nameserver 127.0.0.1\n"),
+        ] {
+            let ours = directory.join(file);
+            fs::write(&ours, text).expect("the directory is ours");
+            run(&format!("mount --bind {} /etc/{file}", ours.display()));
+        }
+        let _silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).expect("the namespace is ours");
+
+        let mut impatient = reactor(Duration::from_millis(100));
+        let error = resolve("h.example", 80, &mut impatient).expect_err("nobody answers");
+        assert!(
+            matches!(error, Error::Timeout(Stage::Resolve, _)),
+            "{error:?}"
+        );
+        assert_eq!(error.code(), SocketError::SocketTimeout);
+
+        let (mut reactor, cancellation) = cancellable_reactor(GENEROUS);
+        let canceller = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(30));
+            cancellation.cancel()
+        });
+        let error = resolve("h.example", 80, &mut reactor).expect_err("it was cancelled");
+        let ended = Instant::now();
+        assert!(matches!(error, Error::Cancelled), "{error:?}");
+        let cancelled = canceller.join().expect("no panic");
+        assert!(ended.duration_since(cancelled) < Duration::from_millis(50));
+    });
+}
+
+fn run(command: &str) {
+    let mut words = command.split(' ');
+    let program = words.next().expect("a command has a word");
+    let status = Command::new(program).args(words).status();
+    assert!(status.is_ok_and(|status| status.success()), "{command}");
 }
 
 #[test]

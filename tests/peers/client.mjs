@@ -9,7 +9,7 @@ const SIZES = [0, 1, 125, 126, 65535, 65536, 1_000_000, 20_000_000];
 const url = process.argv[2];
 
 async function open(path, protocols = []) {
-  const socket = new WebSocket(url + path, protocols, { maxPayload: 0 });
+  const socket = new WebSocket(`${url}/${path}`, protocols, { maxPayload: 0 });
   await once(socket, "open");
   return socket;
 }

@@ -22,7 +22,7 @@ def check(condition, text):
 
 
 def open_to(url, path, **options):
-    return connect(url + path, max_size=None, ping_interval=None, proxy=None, **options)
+    return connect(f"{url}/{path}", max_size=None, ping_interval=None, proxy=None, **options)
 
 
 async def echoes(url):

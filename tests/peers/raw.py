@@ -7,6 +7,7 @@ garbage     answers with something that is not HTTP
 deaf        completes the handshake, then reads and answers nothing, not even Close
 no-accept   answers 101 with a wrong Sec-WebSocket-Accept
 wrong-subprotocol  picks a subprotocol that was not offered
+late        sends three messages when the Close has come, and only then its own Close
 keep-alive  answers with "Connection: keep-alive, Upgrade", and echoes nothing
 """
 
@@ -54,6 +55,16 @@ def switch(stream, accept=None, connection=b"Upgrade", extra=b""):
     )
 
 
+def answer_late(stream):
+    """Expects one masked Close with a code and no reason: 2 + 4 + 2 bytes."""
+    close = b""
+    while len(close) < 8:
+        close += stream.recv(8 - len(close))
+    mask, code = close[2:6], close[6:8]
+    code = bytes(byte ^ mask[index] for index, byte in enumerate(code))
+    stream.sendall(b"\x81\x011" + b"\x81\x012" + b"\x81\x013" + b"\x88\x02" + code)
+
+
 def read_to_end(stream):
     while stream.recv(65536):
         pass
@@ -70,6 +81,9 @@ def serve(mode, stream):
                 switch(stream, accept=b"AAAAAAAAAAAAAAAAAAAAAAAAAAA=")
             elif mode == "wrong-subprotocol":
                 switch(stream, extra=b"Sec-WebSocket-Protocol: other\r\n")
+            elif mode == "late":
+                switch(stream)
+                answer_late(stream)
             elif mode == "keep-alive":
                 switch(stream, connection=b"keep-alive, Upgrade")
             if mode != "hangup":

@@ -8,6 +8,7 @@ What a connection does is in the path of its URL:
 /close?code=C&reason=R    closes with that code, or with 4002 "over there"
 /flood?count=N&size=S     sends N messages of S bytes, each beginning with its number
 /observe                  echoes; prints "open", and "closed CODE REASON" at the end
+/sink                     answers nothing; prints "MESSAGES BYTES" that it got, at the end
 /drop                     breaks the TCP connection when the first message comes
 /reject?status=N          answers the handshake with that status and the body "no entry"
 
@@ -35,9 +36,8 @@ def parse(target):
 
 
 async def echo(connection):
-    with contextlib.suppress(ConnectionClosed):
-        async for message in connection:
-            await connection.send(message)
+    async for message in connection:
+        await connection.send(message)
 
 
 async def headers(connection):
@@ -58,9 +58,19 @@ async def flood(connection, count, size):
 
 async def observe(connection):
     print("open", flush=True)
-    await echo(connection)
+    with contextlib.suppress(ConnectionClosed):
+        await echo(connection)
     await connection.wait_closed()
     print(f"closed {connection.close_code} {connection.close_reason}".rstrip(), flush=True)
+
+
+async def sink(connection):
+    messages = size = 0
+    with contextlib.suppress(ConnectionClosed):
+        async for message in connection:
+            messages += 1
+            size += len(message)
+    print(messages, size, flush=True)
 
 
 async def drop(connection):
@@ -69,6 +79,11 @@ async def drop(connection):
 
 
 async def handle(connection):
+    with contextlib.suppress(ConnectionClosed):
+        await act(connection)
+
+
+async def act(connection):
     path, query = parse(connection.request.path)
     if path == "/headers":
         await headers(connection)
@@ -78,6 +93,8 @@ async def handle(connection):
         await flood(connection, **query)
     elif path == "/observe":
         await observe(connection)
+    elif path == "/sink":
+        await sink(connection)
     elif path == "/drop":
         await drop(connection)
     else:

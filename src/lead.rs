@@ -1,0 +1,112 @@
+//! A host that waits drives the connection it talks to by itself.
+//!
+//! Two thread hops, to the worker and back, cost more than a whole round trip on loopback. So
+//! while the host sleeps in `wait`, it gives the turns of one connection's link, the one that
+//! it last sent to, and watches that socket in its own poll. The worker is told, takes the
+//! socket out of its own, and looks every [`LEASE`] whether the host still does so. If not, it
+//! takes the socket back: an idle connection is always its worker's, and costs nothing.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{connection::Connection, queue::Queue};
+
+/// How long the worker of a lent connection sleeps: the longest that a message can lie unsent
+/// when the host stops waiting.
+pub const LEASE: Duration = Duration::from_millis(1);
+
+/// How often the host asks the socket for an answer before it sleeps.
+const SPIN: Duration = Duration::from_micros(30);
+/// After a spin in vain the host sleeps at once this many times.
+const SPIN_REST: u32 = 64;
+
+/// The host's side of a lent connection.
+#[derive(Debug, Default)]
+pub struct Lead {
+    /// The connection that the host last sent to, and how many waits have begun with it.
+    candidate: Option<Arc<Connection>>,
+    waits: u32,
+    /// The host sent since the last turn: an answer may be near.
+    sent: bool,
+    /// The socket was reported ready by the host's poll.
+    ready: bool,
+    rest: u32,
+}
+
+/// What came of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The socket may have more.
+    More,
+    /// Nothing until the socket is ready.
+    Blocked,
+    /// The connection is not the host's to drive.
+    Refused,
+}
+
+impl Lead {
+    /// The host sent to `connection`.
+    pub fn follow(&mut self, connection: &Arc<Connection>) {
+        let same = self
+            .candidate
+            .as_ref()
+            .is_some_and(|it| Arc::ptr_eq(it, connection));
+        if !same {
+            self.candidate = Some(Arc::clone(connection));
+            self.waits = 0;
+        }
+        self.sent = true;
+    }
+
+    /// Forgets `connection`, which has ended.
+    pub fn forget(&mut self, connection: &Arc<Connection>) {
+        if self
+            .candidate
+            .as_ref()
+            .is_some_and(|it| Arc::ptr_eq(it, connection))
+        {
+            *self = Self::default();
+        }
+    }
+
+    /// The host's poll reported the lent socket.
+    pub fn socket_is_ready(&mut self) {
+        self.ready = true;
+    }
+
+    /// A wait begins or goes on: gives the connection a turn where it is the host's to drive.
+    /// True if events may be in the queue.
+    pub fn drive(&mut self, queue: &Queue) -> bool {
+        // A host that talks to several in turn would lend and take back all the time.
+        self.waits = self.waits.saturating_add(1);
+        if self.waits < 2 {
+            return false;
+        }
+        let Some(connection) = &self.candidate else {
+            return false;
+        };
+        let ready = std::mem::take(&mut self.ready);
+        let may_lend = std::mem::take(&mut self.sent);
+        let mut turn = connection.turn_of_host(queue, ready, may_lend);
+        let mut give_up = None;
+        while turn == Turn::Blocked && queue.is_empty() {
+            let now = Instant::now();
+            if *give_up.get_or_insert_with(|| now + self.spin()) <= now {
+                break;
+            }
+            turn = connection.turn_of_host(queue, true, false);
+        }
+        match (turn, give_up) {
+            (Turn::Blocked, Some(_)) if self.rest == 0 => self.rest = SPIN_REST,
+            (Turn::Blocked, Some(_)) => self.rest -= 1,
+            _ => self.rest = 0,
+        }
+        turn == Turn::More || !queue.is_empty()
+    }
+
+    fn spin(&self) -> Duration {
+        if self.rest == 0 { SPIN } else { Duration::ZERO }
+    }
+}

@@ -1,0 +1,154 @@
+-- Programs that the tests talk to, each on a free port, and the certificates they show.
+local lfs = require("lfs")
+
+local clock = require("support.clock")
+
+local program = {}
+
+local Program = {}
+Program.__index = Program
+
+local SOURCE = "tests/network/"
+local DIRECTORY = lfs.currentdir() .. "/build/network/"
+-- A program never outlives a test run that was broken off.
+local BOUNDED = "exec timeout -k 1 600 "
+
+local function output_of(command)
+  local pipe = assert(io.popen(command, "r"))
+  local output = pipe:read("*a")
+  pipe:close()
+  return output
+end
+
+local function succeeds(command)
+  local status = os.execute(command .. " >/dev/null 2>&1")
+  return status == true or status == 0
+end
+
+local function quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+-- Whether a program is installed. Who goes without it must call busted's `pending`.
+function program.installed(name)
+  return succeeds("PATH=$PATH:/usr/sbin command -v " .. name)
+end
+
+function program.free_port()
+  local script = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); "
+    .. "print(s.getsockname()[1])"
+  return tonumber(output_of("build/venv/bin/python -c " .. quote(script)))
+end
+
+local function listens(port)
+  return succeeds(("bash -c '</dev/tcp/127.0.0.1/%d'"):format(port))
+end
+
+-- Starts a command and waits until it listens on the port.
+local function start(command, port)
+  local line = ("PATH=$PATH:/usr/sbin; { %s; } >/dev/null 2>&1 & echo $!; wait"):format(command)
+  local output = assert(io.popen(BOUNDED .. "sh -c " .. quote(line), "r"))
+  local started = setmetatable({ output = output, pid = output:read("*l"), port = port }, Program)
+  clock.poll(function()
+    return listens(port)
+  end, command .. " to listen", 30)
+  return started
+end
+
+function Program:signal(name)
+  os.execute(("kill -%s %s"):format(name, self.pid))
+end
+
+function Program:stop()
+  self:signal("KILL")
+  self.output:close()
+end
+
+local function fill_in(name, values)
+  local file = assert(io.open(SOURCE .. name))
+  local text = file:read("*a"):gsub("@(%u+)@", values)
+  file:close()
+  local path = ("%s%d-%s"):format(DIRECTORY, values.PORT or values.TLS, name)
+  file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+  return path
+end
+
+-- Makes the certificates anew, once for each run: some are about to expire, or have.
+function program.certificates()
+  if not program.made then
+    program.made = true
+    assert(succeeds(("rm -rf %s && sh %scertificates.sh %s"):format(DIRECTORY, SOURCE, DIRECTORY)))
+  end
+  return DIRECTORY
+end
+
+-- A certificate, a key or a pin, by its file's name.
+function program.path(name)
+  return program.certificates() .. name
+end
+
+function program.read(name)
+  local file = assert(io.open(program.path(name), "rb"))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+-- nginx with a TLS host for each certificate, in front of a WebSocket server.
+function program.nginx(backend)
+  local directory = program.certificates()
+  local values = { DIRECTORY = directory, BACKEND = backend }
+  values.TLS, values.OLD = program.free_port(), program.free_port()
+  local path = fill_in("nginx.conf", values)
+  local command = ("exec nginx -p %s -e %snginx.log -c %s"):format(directory, directory, path)
+  local nginx = start(command, values.TLS)
+  nginx.old_port = values.OLD
+  return nginx
+end
+
+function program.squid(rules)
+  local directory = program.certificates()
+  local values = { DIRECTORY = directory, PORT = program.free_port() }
+  values.RULES = rules:gsub("@DIRECTORY@", directory)
+  return start("exec squid -N -f " .. fill_in("squid.conf", values), values.PORT)
+end
+
+function program.microsocks(arguments)
+  local port = program.free_port()
+  return start(("exec microsocks -i 127.0.0.1 -p %d %s"):format(port, arguments or ""), port)
+end
+
+-- Node's https with `ws` behind it: an echo server.
+function program.node_tls(name)
+  local port = program.free_port()
+  local files = program.path(name .. ".pem") .. " " .. program.path(name .. ".key")
+  return start(("exec node %sserver_tls.mjs %d %s"):format(SOURCE, port, files), port)
+end
+
+-- A server that answers the handshake as the path says.
+function program.answers()
+  local output =
+    assert(io.popen(BOUNDED .. "build/venv/bin/python -u " .. SOURCE .. "answers.py", "r"))
+  local pid, port = output:read("*l"):match("^(%d+) (%d+)$")
+  return setmetatable({ output = output, pid = pid, port = tonumber(port) }, Program)
+end
+
+-- Runs a script in a new process of this Lua, and returns what it prints.
+function program.lua(script, prefix)
+  local interpreter = 0
+  while arg[interpreter - 1] do
+    interpreter = interpreter - 1
+  end
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write(script)
+  file:close()
+  local output =
+    output_of(("%s timeout 60 %s %s 2>&1"):format(prefix or "", arg[interpreter], path))
+  os.remove(path)
+  return output
+end
+
+return program

@@ -1,0 +1,259 @@
+local peer = require("support.peer")
+local program = require("support.program")
+local recorder = require("support.recorder")
+local websocket = require("websocket")
+
+-- Connects, sends "hello" once open, and closes after the answer.
+local function connect(url, params)
+  local recorded = recorder.new({
+    CONNECTED = function(connection)
+      connection:send("hello", { type = websocket.DATA_TYPE_TEXT })
+    end,
+    MESSAGE = function(connection)
+      connection:disconnect()
+    end,
+  })
+  params = params or {}
+  params.timeout = params.timeout or 15000
+  websocket.connect(url, params, recorded.callback)
+  recorded:wait("DISCONNECTED")
+  return recorded
+end
+
+local function assert_echo(url, params)
+  local recorded = connect(url, params)
+  local failure = recorded:find("ERROR")
+  assert.is_nil(failure, failure and failure.message)
+  assert.are.same({ "hello" }, recorded:messages())
+end
+
+local function assert_failure(url, params, code, words)
+  local recorded = connect(url, params)
+  assert.are.same({ "ERROR", "DISCONNECTED" }, recorded:names())
+  local failure = recorded:find("ERROR")
+  assert.are.equal(code, failure.error, failure.message)
+  assert.are.equal("tls", failure.stage)
+  assert.truthy(failure.message:find(words, 1, true), failure.message)
+  assert.are.equal(1006, recorded:find("DISCONNECTED").code)
+  return failure
+end
+
+local function trusting(options)
+  options = options or {}
+  options.ca = options.ca or program.path("root.pem")
+  return { tls = options }
+end
+
+describe("TLS", function()
+  local nginx, backend
+
+  setup(function()
+    if program.installed("nginx") then
+      backend = peer.start("python")
+      nginx = program.nginx(backend.port)
+    end
+  end)
+
+  teardown(function()
+    if nginx then
+      nginx:stop()
+      backend:stop()
+    end
+  end)
+
+  local function host(name)
+    return ("wss://%s:%d/echo"):format(name, nginx.port)
+  end
+
+  -- A test that talks to nginx.
+  local function with_nginx(name, run)
+    it(name, function()
+      if not nginx then
+        return pending("nginx is not installed")
+      end
+      run()
+    end)
+  end
+
+  with_nginx("accepts good certificates", function()
+    for _, name in ipairs({ "rsa", "ecdsa", "chain", "any.wildcard", "one", "two" }) do
+      assert_echo(host(name .. ".localhost"), trusting())
+    end
+    assert_echo(host("127.0.0.1"), trusting())
+    assert_echo(host("rsa.localhost"):gsub("^wss", "https"), trusting())
+  end)
+
+  with_nginx("says in plain words what is wrong with a certificate", function()
+    for name, words in pairs({
+      expired = "has expired",
+      future = "is not yet valid",
+      other = "is not for 'other.localhost'",
+      ["a.b.wildcard"] = "is not for 'a.b.wildcard.localhost'",
+      selfsigned = "is self-signed",
+      stranged = "has an unknown issuer",
+      incomplete = "has an unknown issuer",
+    }) do
+      local code = websocket.ERROR_SSL_HANDSHAKE_FAILED
+      local failure = assert_failure(host(name .. ".localhost"), trusting(), code, words)
+      assert.truthy(failure.message:find(name .. ".localhost", 1, true), failure.message)
+    end
+  end)
+
+  with_nginx("trusts the system and nobody else by default", function()
+    local code = websocket.ERROR_SSL_HANDSHAKE_FAILED
+    assert_failure(host("rsa.localhost"), nil, code, "unknown issuer")
+  end)
+
+  with_nginx("refuses old versions", function()
+    local url = ("wss://rsa.localhost:%d/"):format(nginx.old_port)
+    local code = websocket.ERROR_SSL_HANDSHAKE_FAILED
+    assert_failure(url, trusting(), code, "protocol version")
+  end)
+
+  with_nginx("checks pins before any byte of HTTP", function()
+    local pin, other = program.read("rsa.pin"), program.read("ecdsa.pin")
+    assert_echo(host("rsa.localhost"), trusting({ pins = { other, pin } }))
+    local code = websocket.ERROR_SSL_HANDSHAKE_FAILED
+    local failure =
+      assert_failure(host("rsa.localhost"), trusting({ pins = { other } }), code, "pin mismatch")
+    assert.truthy(failure.message:find("'rsa.localhost'", 1, true), failure.message)
+  end)
+
+  with_nginx("shows a certificate of its own", function()
+    local url = host("private.wildcard.localhost")
+    local forms = {
+      { certificate = program.path("client.pem"), key = program.path("client.key") },
+      { certificate = program.read("client.pem"), key = program.read("client-sec1.key") },
+      { certificate = program.path("client.p12"), key = "secret" },
+      { certificate = program.read("client-open.p12") },
+    }
+    for _, tls in ipairs(forms) do
+      assert_echo(url, trusting(tls))
+    end
+    local impostor =
+      { certificate = program.path("impostor.pem"), key = program.path("impostor.key") }
+    for _, tls in ipairs({ {}, impostor }) do
+      local failure = connect(url, trusting(tls)):find("ERROR")
+      assert.are.equal("handshake", failure.stage)
+      assert.are.equal(400, failure.handshake_response.status)
+      assert.truthy(failure.handshake_response.response:find("SSL certificate"))
+    end
+  end)
+
+  with_nginx("can be told another name, or to accept everything", function()
+    assert_echo(host("unrelated.localhost"), trusting({ server_name = "one.localhost" }))
+    local reckless = { tls = { dangerously_skip_verification = true } }
+    for _, name in ipairs({ "expired", "other", "selfsigned", "stranged" }) do
+      assert_echo(host(name .. ".localhost"), reckless)
+    end
+  end)
+
+  with_nginx("names the option that cannot be used", function()
+    local code = websocket.ERROR_SSL_INVALID_USER_DATA
+    for option, value in pairs({
+      ca = "/nowhere/root.pem",
+      certificate = "/nowhere/client.pem",
+      server_name = "not a name",
+      pins = { "AAAA" },
+    }) do
+      local params = trusting({ [option] = value })
+      assert_failure(host("rsa.localhost"), params, code, "'" .. option .. "'")
+    end
+    local mismatched = { certificate = program.path("client.pem"), key = program.path("rsa.key") }
+    assert_failure(host("rsa.localhost"), trusting(mismatched), code, "'key'")
+  end)
+
+  it("raises for an option that does not exist", function()
+    assert.has_error(function()
+      websocket.connect("wss://127.0.0.1/", { tls = { verify = false } }, function() end)
+    end)
+  end)
+
+  it("says that a server does not speak TLS", function()
+    local plain = peer.raw("garbage")
+    local url = plain:url():gsub("^ws:", "wss:")
+    assert_failure(url, nil, websocket.ERROR_SSL_HANDSHAKE_FAILED, "does not speak TLS")
+    plain:stop()
+  end)
+
+  it("times out in its stage", function()
+    local silent = peer.raw("silent")
+    local url = silent:url():gsub("^ws:", "wss:")
+    local code = websocket.ERROR_SOCKET_TIMEOUT
+    assert_failure(url, { timeout = 200 }, code, "stage 'tls'")
+    silent:stop()
+  end)
+
+  it("talks to Node over https", function()
+    local node = program.node_tls("rsa")
+    assert_echo(("wss://rsa.localhost:%d/"):format(node.port), trusting())
+    node:stop()
+  end)
+
+  it("serves, to itself and to Python", function()
+    local server = websocket.listen({
+      tls = { certificate = program.path("chain.pem"), key = program.read("chain.key") },
+    }, function(_, connection, data)
+      if data.event == websocket.EVENT_MESSAGE then
+        connection:send(data.message, { type = data.type })
+      end
+    end)
+    assert.truthy(server.url:find("^wss://"))
+    assert_echo(("wss://chain.localhost:%d/"):format(server.port), trusting())
+    local script = program.path("root.pem") .. " " .. server.port
+    local output, status =
+      peer.run("build/venv/bin/python tests/network/client_tls.py " .. script, recorder.step)
+    assert.are.equal(0, status, output)
+    assert.are.equal("hello\n", output)
+    server:close()
+    recorder.step()
+  end)
+
+  it("does not serve with a key that is not its certificate's", function()
+    for _, key in ipairs({ "ecdsa.key", "client-rsa.key", "nowhere" }) do
+      local identity = { certificate = program.path("rsa.pem"), key = program.path(key) }
+      local server, message, code = websocket.listen({ tls = identity }, function() end)
+      assert.is_nil(server)
+      assert.truthy(message:find("'key'", 1, true), message)
+      assert.are.equal(websocket.ERROR_SSL_INVALID_USER_DATA, code)
+    end
+  end)
+
+  with_nginx("lives in one process with LuaSec", function()
+    if not (pcall(require, "ssl") and pcall(require, "socket")) then
+      return pending("LuaSec is not installed for " .. _VERSION)
+    end
+    local parts = {
+      luasec = [[
+        local function luasec()
+          local ssl, socket = require("ssl"), require("socket")
+          local tcp = assert(socket.connect("127.0.0.1", PORT))
+          local context = { mode = "client", protocol = "any", verify = "peer", cafile = ROOT }
+          local stream = assert(ssl.wrap(tcp, context))
+          stream:sni("rsa.localhost")
+          assert(stream:dohandshake())
+          stream:send("GET /whoami HTTP/1.0\r\nHost: rsa.localhost\r\n\r\n")
+          assert(stream:receive("*a"):find("rsa TLSv1.3", 1, true))
+          stream:close()
+          io.write("LuaSec ")
+        end
+      ]],
+      ours = [[
+        local function ours()
+          local websocket = require("websocket")
+          local url = ("wss://rsa.localhost:%d/echo"):format(PORT)
+          local connection = assert(websocket.open(url, { tls = { ca = ROOT } }))
+          connection:send("hello")
+          assert(connection:receive(10000) == "hello")
+          connection:disconnect()
+          websocket.run()
+          io.write("ours ")
+        end
+      ]],
+    }
+    local values = ("local PORT, ROOT = %d, %q\n"):format(nginx.port, program.path("root.pem"))
+    local both = values .. parts.luasec .. parts.ours
+    assert.are.equal("LuaSec ours LuaSec ", program.lua(both .. "luasec() ours() luasec()"))
+    assert.are.equal("ours LuaSec ours ", program.lua(both .. "ours() luasec() ours()"))
+  end)
+end)
