@@ -25,7 +25,7 @@ STYLE = """
   .floor { fill: #9aa4af; stroke: #9aa4af }
   .peer { fill: #d0d7de; stroke: #d0d7de }
   rect { stroke: none }
-  .line { fill: none; stroke-width: 2; stroke-linejoin: round }
+  polyline.line { fill: none; stroke-width: 2; stroke-linejoin: round }
   .grid { stroke: #d1d9e0; stroke-width: 1 }
   .cut { fill: none; stroke: #ffffff; stroke-width: 3 }
   @media (prefers-color-scheme: dark) {
@@ -47,9 +47,9 @@ PANELS = {
 }
 
 CURVES = {
-    "receive": ("Receive: µs per message over its size", "bytes"),
-    "send": ("Send: µs per message over its size", "bytes"),
-    "fan": ("32 B echoes: µs per message over connections", "connections"),
+    "receive": "Receive: µs per message over its size in bytes",
+    "send": "Send: µs per message over its size in bytes",
+    "fan": "An echo of 32 B on each connection: µs per message over the number of connections",
 }
 
 
@@ -84,8 +84,7 @@ def bars(row):
         shapes.append(text(NAMES - 8, y + 13, name, "end" if kind == "ours" else "end quiet"))
         shapes.append(element("rect", x=NAMES, y=y, width=round(width, 1), height=ROW - 5, rx=2, **{"class": kind}))
         if value > longest:
-            x = NAMES + room - 24
-            shapes.append(element("path", d=f"M{x} {y + ROW} l6 -{ROW + 5}", **{"class": "cut"}))
+            shapes.append(element("path", d=f"M{NAMES + room - 24} {y + ROW - 4} l5 -{ROW - 3}", **{"class": "cut"}))
         shapes.append(text(NAMES + width + 6, y + 13, figure(value), "" if kind == "ours" else "quiet"))
     return shapes
 
@@ -93,14 +92,14 @@ def bars(row):
 def curves(growth):
     height = 250
     shapes = []
-    for index, (kind, (title, axis)) in enumerate(CURVES.items()):
+    for index, (kind, title) in enumerate(CURVES.items()):
         width = PANEL if index < 2 else WIDTH
         x, y = (index % 2) * (PANEL + 20), (index // 2) * (height + 20)
-        shapes.append(group(x, y, curve(growth[kind], title, axis, width, height)))
+        shapes.append(group(x, y, curve(growth[kind], title, width, height)))
     return svg(2 * height + 20, "How time per message grows, beside the floor.", shapes)
 
 
-def curve(lines, title, axis, width, height):
+def curve(lines, title, width, height):
     left, right, top, bottom = 44, 56, 30, 36
     points = [point for line in lines.values() for point in line]
     across = Scale([x for x, _ in points], left, width - right, base=1)
@@ -109,22 +108,21 @@ def curve(lines, title, axis, width, height):
     for us in up.decades():
         y = up(us)
         shapes.append(element("line", x1=left, x2=width - right, y1=y, y2=y, **{"class": "grid"}))
-        shapes.append(text(left - 6, y + 4, f"{us:g}", "end quiet"))
+        shapes.append(text(left - 6, y + 4, f"{us:g}" if us < 1000 else f"{us / 1000:g}k", "end quiet"))
     for x in ticks(lines):
         shapes.append(text(across(x), height - bottom + 18, label(x), "middle quiet"))
-    shapes.append(text(width - right + 6, height - bottom + 18, axis, "quiet"))
     ends = spread({name: up(line[-1][1]) for name, line in lines.items()})
     for name, line in lines.items():
         kind = "floor" if name == "floor" else "ours"
         path = " ".join(f"{across(x)},{up(us)}" for x, us in line)
-        shapes.append(element("polyline", points=path, **{"class": f"line {kind}", "fill": "none"}))
+        shapes.append(element("polyline", points=path, **{"class": f"line {kind}"}))
         shapes.append(text(width - right + 6, ends[name] + 4, name, "" if kind == "ours" else "quiet"))
     return shapes
 
 
 def ticks(lines):
     """At most seven of the measured points."""
-    points = [x for x, _ in next(iter(lines.values()))]
+    points = sorted({x for line in lines.values() for x, _ in line})
     return points[:: max(1, len(points) // 6)]
 
 

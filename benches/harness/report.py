@@ -69,7 +69,7 @@ def show_growth(growth):
         "fan": "one 32 B echo on each connection, µs per message over connections",
     }
     for kind, lines in growth.items():
-        points = [x for x, _ in next(iter(lines.values()))]
+        points = [x for x, _ in next(iter(lines.values()), [])]
         print(f"\n{titles[kind]}")
         print("    " + "".join(f"{label(x):>9}" for x in ["", *points]))
         for name, line in lines.items():
