@@ -73,7 +73,7 @@ end
 function sockets.finish(socket, lines)
   lines = lines or sockets.log(socket)
   sockets.drive(function()
-    return lines.close
+    return lines.close or socket.readyState == 3
   end, "close")
   return lines
 end
