@@ -17,7 +17,8 @@ local function by_hand()
   for i = 1, count do
     keep[1] = { event = 2, message = source:sub(6 * i - 5, 6 * i - 6 + size), type = 2 }
   end
-  return (collectgarbage("count") - before) * 1024 / count
+  local each = (collectgarbage("count") - before) * 1024 / count
+  return each, keep
 end
 
 local received, before, each = 0, nil, nil
@@ -38,4 +39,5 @@ websocket.connect(("%s/blast/%d/%d"):format(url, WARM_UP + count, size), {
 end)
 collectgarbage("stop")
 websocket.run()
-print(('{"bytes": %.2f, "by_hand": %.2f}'):format(each, by_hand()))
+local each_by_hand = by_hand()
+print(('{"bytes": %.2f, "by_hand": %.2f}'):format(each, each_by_hand))
