@@ -23,6 +23,7 @@ local connections, servers = {}, {} -- by number, while open
 local live = 0
 local epoch = 0 -- counts updates
 local running = false -- a callback is on the stack
+local delivered -- callbacks of this update
 local stream -- the straight-line style
 
 local Connection, Server = {}, {}
@@ -218,13 +219,27 @@ function websocket.oncallback(callback, self, connection, data)
 end
 local plain_call = websocket.oncallback
 
+-- For a script that gave up before CONNECTED the connection was never open: all that it still
+-- wants to know is the end.
+local function tell_only_the_end(connection)
+	local callback = connection._callback
+	connection._callback = function(self, same, data)
+		if data.event == ERROR or data.event == DISCONNECTED then
+			callback(self, same, data)
+		else
+			delivered = delivered - 1
+		end
+	end
+end
+
 local function opened(connection, info)
 	connection.protocol = info.protocol
 	connection.extensions = info.extensions
 	connection.remote_address = info.remote_address
-	if connection._state == "connecting" then
-		connection._state = "open"
+	if connection._state ~= "connecting" then
+		return tell_only_the_end(connection)
 	end
+	connection._state = "open"
 	return {
 		event = CONNECTED,
 		message = "",
@@ -256,8 +271,6 @@ local function release(connection)
 	connection._callback, connection._self = nil, nil
 end
 
-local delivered
-
 local function drain()
 	local call = websocket.oncallback
 	if call == plain_call then
@@ -280,7 +293,7 @@ local function drain()
 		elseif connection then
 			data = closed(connection, id, a, b, c, d)
 		end
-		if connection then
+		if data and connection then
 			delivered = delivered + 1
 			local callback, self = connection._callback, connection._self
 			if event == DISCONNECTED then
