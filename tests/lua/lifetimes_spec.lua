@@ -18,6 +18,7 @@ local function connected(params, callback)
 end
 ]]
 
+local interpreter = arg[-1]
 local FIRST_LINE = select(2, PRELUDE:gsub("\n", "")) + 1
 
 -- Runs a script in an interpreter of its own; returns its exit code and its time in ms.
@@ -28,7 +29,7 @@ local function run(script, url)
   file:close()
   local status, output
   local took = clock.milliseconds(function()
-    output, status = peer.run(("%s %s '%s'"):format(arg[-1], path, url), clock.rest)
+    output, status = peer.run(("%s %s '%s'"):format(interpreter, path, url), clock.rest)
   end)
   os.remove(path)
   return status, took, output
