@@ -349,7 +349,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, origin: Origin) {
-        let _place = match &origin {
+        let place = match &origin {
             Origin::Accept { server, .. } => Some(Place(Arc::clone(server), self.connection.id)),
             Origin::Dial { .. } => None,
         };
@@ -363,6 +363,7 @@ impl Worker {
             self.fail(Error::Io(self.reactor.stage(), error));
             Closed::dropped()
         });
+        drop(place);
         if self.visible {
             self.events.push(Event::Disconnected(Box::new(closed)));
             self.deliver();
@@ -550,7 +551,9 @@ impl Worker {
             if link.is_over() {
                 let link = guard.take();
                 drop(guard);
-                return link.map_or_else(Closed::dropped, |link| link.end(&mut self.events));
+                return link.map_or_else(Closed::dropped, |link| {
+                    link.end(&connection, &mut self.events)
+                });
             }
             let queue = self.workers.queue();
             let nap = link.look_after(&mut watched, self.reactor.registry(), queue);

@@ -218,7 +218,8 @@ impl Link {
     }
 
     /// The last events, and how the connection ended.
-    pub fn end(mut self, events: &mut Vec<Event>) -> Closed {
+    pub fn end(mut self, connection: &Connection, events: &mut Vec<Event>) -> Closed {
+        connection.flow.add(self.cost);
         events.append(&mut self.events);
         self.stream.close_write();
         if let Some(closed) = self.failed {
@@ -248,11 +249,12 @@ impl Link {
         more
     }
 
+    /// Hands events to the host. The last ones go with DISCONNECTED, see [`end`](Self::end).
     fn deliver(&mut self, connection: &Connection, queue: &Queue) {
-        if self.cost > 0 {
+        if !self.over {
             connection.flow.add(std::mem::take(&mut self.cost));
+            queue.push(connection.id, &mut self.events);
         }
-        queue.push(connection.id, &mut self.events);
     }
 
     fn take_commands(&mut self, connection: &Connection, now: Instant) {

@@ -4,6 +4,8 @@ mod calls;
 mod events;
 mod natives;
 mod params;
+#[cfg(feature = "module")]
+mod pin;
 mod tables;
 
 use mlua::{Function, Lua, Result, Table, Value, Variadic};
@@ -50,5 +52,6 @@ fn embed(lua: &Lua, module: &Table) -> Result<()> {
 #[cfg(feature = "module")]
 #[mlua::lua_module(name = "websocket")]
 fn luaopen(lua: &Lua) -> Result<Table> {
+    pin::pin();
     open(lua)
 }

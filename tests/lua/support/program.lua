@@ -34,9 +34,19 @@ function program.installed(name)
   return succeeds("PATH=$PATH:/usr/sbin command -v " .. name)
 end
 
+-- A free port. It is none of those that the system gives to sockets that let it choose, so
+-- nobody takes it meanwhile.
 function program.free_port()
-  local script = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); "
-    .. "print(s.getsockname()[1])"
+  local script = [[
+import random, socket
+while True:
+    try:
+        socket.socket().bind(("127.0.0.1", port := random.randrange(20000, 30000)))
+        break
+    except OSError:
+        pass
+print(port)
+]]
   return tonumber(output_of("build/venv/bin/python -c " .. quote(script)))
 end
 
@@ -135,20 +145,57 @@ function program.answers()
   return setmetatable({ output = output, pid = pid, port = tonumber(port) }, Program)
 end
 
--- Runs a script in a new process of this Lua, and returns what it prints.
-function program.lua(script, prefix)
-  local interpreter = 0
-  while arg[interpreter - 1] do
-    interpreter = interpreter - 1
+-- This Lua, as it was called.
+local function interpreter()
+  local index = 0
+  while arg[index - 1] do
+    index = index - 1
   end
+  return arg[index]
+end
+
+local function write_script(script)
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))
   file:write(script)
   file:close()
-  local output =
-    output_of(("%s timeout 60 %s %s 2>&1"):format(prefix or "", arg[interpreter], path))
+  return path
+end
+
+-- Runs a script in a new process of this Lua, and returns what it prints.
+function program.lua(script, prefix)
+  local path = write_script(script)
+  local command = ("%s timeout 60 %s %s 2>&1"):format(prefix or "", interpreter(), path)
+  local output = output_of(command)
   os.remove(path)
   return output
+end
+
+-- A server of ours in a process of its own, which sends every message back.
+local function own(tls)
+  local port = program.free_port()
+  local path = write_script(([[
+    local websocket = require("websocket")
+    local params = { port = %d, timeout = 60000, tls = %s }
+    assert(websocket.listen(params, function(_, connection, data)
+      if data.event == websocket.EVENT_MESSAGE then
+        connection:send(data.message, { type = data.type })
+      end
+    end))
+    websocket.run()
+  ]]):format(port, tls))
+  local server = start(("exec %s %s"):format(interpreter(), path), port)
+  os.remove(path)
+  return server
+end
+
+function program.own()
+  return own("nil")
+end
+
+function program.own_tls(name)
+  local identity = "{ certificate = %q, key = %q }"
+  return own(identity:format(program.path(name .. ".pem"), program.path(name .. ".key")))
 end
 
 return program
