@@ -20,7 +20,6 @@ for i = 1, DIFFERENT do
   numbers[i] = ("%06d"):format(i)
 end
 local source = table.concat(numbers) .. ("."):rep(size)
-numbers = nil
 
 local begin = websocket.now()
 for i = 0, count - 1 do
