@@ -310,6 +310,10 @@ fn spawn(
         cancelled,
         link: Mutex::new(None),
     });
+    let server = match &*origin {
+        Origin::Accept { server, .. } => Some(Arc::clone(server)),
+        Origin::Dial { .. } => None,
+    };
     let started = reactor.and_then(|reactor| {
         let worker = Worker {
             connection: Arc::clone(&connection),
@@ -328,10 +332,15 @@ fn spawn(
         let stop = Arc::clone(&connection) as Arc<dyn Stop>;
         workers.start(connection.id, stop, move || worker.run(*origin))
     });
-    if let Err(error) = started
-        && connection.server.is_none()
-    {
-        workers.report_stillborn(connection.id, Error::Io(Stage::Connect, error));
+    match (started, server) {
+        (Ok(()), _) => {}
+        (Err(error), None) => {
+            workers.report_stillborn(connection.id, Error::Io(Stage::Connect, error));
+        }
+        // The client sees its connection closed, and the host has never heard of it.
+        (Err(_), Some(server)) => {
+            server.members().remove(&connection.id);
+        }
     }
     connection
 }
@@ -349,7 +358,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, origin: Origin) {
-        let _place = match &origin {
+        let place = match &origin {
             Origin::Accept { server, .. } => Some(Place(Arc::clone(server), self.connection.id)),
             Origin::Dial { .. } => None,
         };
@@ -363,6 +372,7 @@ impl Worker {
             self.fail(Error::Io(self.reactor.stage(), error));
             Closed::dropped()
         });
+        drop(place);
         if self.visible {
             self.events.push(Event::Disconnected(Box::new(closed)));
             self.deliver();
@@ -550,7 +560,9 @@ impl Worker {
             if link.is_over() {
                 let link = guard.take();
                 drop(guard);
-                return link.map_or_else(Closed::dropped, |link| link.end(&mut self.events));
+                return link.map_or_else(Closed::dropped, |link| {
+                    link.end(&connection, &mut self.events)
+                });
             }
             let queue = self.workers.queue();
             let nap = link.look_after(&mut watched, self.reactor.registry(), queue);

@@ -243,7 +243,15 @@ impl Flow {
 
     /// Counts bytes that go into the queue.
     pub fn add(&self, cost: usize) {
+        if cost == 0 {
+            return;
+        }
         self.waiting.fetch_add(cost, Ordering::AcqRel);
+    }
+
+    /// Whether the host has taken all that was counted.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) == 0
     }
 
     /// Whether the worker must stop reading, which has `more` bytes that it has not counted yet.

@@ -196,6 +196,10 @@ function EventTarget.call(callback, a, b)
   end
 end
 
+-- For those to whom a call more per event is too much.
+EventTarget.protected_call, EventTarget.keep_stack = protected_call, keep_stack
+EventTarget.report = report
+
 --- Calls the listeners of `event.type`, in order.
 function EventTarget.dispatch(target, event)
   local listeners = target._listeners[event.type]
