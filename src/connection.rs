@@ -116,8 +116,8 @@ pub struct SendQueueFull {
 pub fn connect(url: String, config: ConnectConfig, workers: &Arc<Workers>) -> Arc<Connection> {
     let limits = config.limits.clone();
     let timeout = config.timeout;
-    let origin = Origin::Dial { url, config };
-    spawn(Box::new(origin), timeout, limits, workers)
+    let config = Box::new(config);
+    spawn(Origin::Dial { url, config }, timeout, limits, workers)
 }
 
 /// Starts a worker for a socket that `server` accepted.
@@ -129,7 +129,7 @@ pub fn accept(
     let limits = server.limits.clone();
     let timeout = server.timeout;
     let origin = Origin::Accept { socket, server };
-    spawn(Box::new(origin), timeout, limits, workers)
+    spawn(origin, timeout, limits, workers)
 }
 
 /// What the connections of one server share.
@@ -288,7 +288,7 @@ impl Stop for Connection {
 enum Origin {
     Dial {
         url: String,
-        config: ConnectConfig,
+        config: Box<ConnectConfig>,
     },
     Accept {
         socket: TcpStream,
@@ -297,7 +297,7 @@ enum Origin {
 }
 
 fn spawn(
-    origin: Box<Origin>,
+    origin: Origin,
     timeout: Duration,
     limits: Limits,
     workers: &Arc<Workers>,
@@ -307,7 +307,7 @@ fn spawn(
     let (commands, receiver) = crossbeam_channel::unbounded();
     let connection = Arc::new(Connection {
         id: workers.next_id(),
-        server: match &*origin {
+        server: match &origin {
             Origin::Accept { server, .. } => Some(server.id),
             Origin::Dial { .. } => None,
         },
@@ -322,7 +322,7 @@ fn spawn(
         cancelled,
         link: Mutex::new(None),
     });
-    let server = match &*origin {
+    let server = match &origin {
         Origin::Accept { server, .. } => Some(Arc::clone(server)),
         Origin::Dial { .. } => None,
     };
@@ -335,15 +335,15 @@ fn spawn(
             limits,
             events: Vec::new(),
             socket_is_ready: false,
-            visible: matches!(*origin, Origin::Dial { .. }),
+            visible: matches!(origin, Origin::Dial { .. }),
         };
-        if let Origin::Accept { server, .. } = &*origin {
+        if let Origin::Accept { server, .. } = &origin {
             server
                 .members()
                 .insert(connection.id, Arc::clone(&connection));
         }
         let stop = Arc::clone(&connection) as Arc<dyn Stop>;
-        workers.start(connection.id, stop, move || worker.run(*origin))
+        workers.start(connection.id, stop, move || worker.run(origin))
     });
     match (started, server) {
         (Ok(()), _) => {}
@@ -403,7 +403,7 @@ impl Worker {
         }
     }
 
-    fn dial(&mut self, url: &str, config: ConnectConfig) -> Result<Box<Link>, Error> {
+    fn dial(&mut self, url: &str, config: Box<ConnectConfig>) -> Result<Box<Link>, Error> {
         self.delay(config.delay)?;
         self.reactor.start_deadline(config.timeout);
         let endpoint = Endpoint::parse(url)?;
@@ -443,7 +443,7 @@ impl Worker {
         &mut self,
         mut stream: Stream,
         endpoint: &Endpoint,
-        config: ConnectConfig,
+        config: Box<ConnectConfig>,
     ) -> Result<Box<Link>, Error> {
         self.reactor.enter(Stage::Handshake);
         let mut headers = config.headers;
