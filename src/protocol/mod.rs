@@ -50,6 +50,8 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::error::Violation;
+pub use recycle::Recycler;
+
 use message::Reader;
 use outbox::Outbox;
 
@@ -59,6 +61,7 @@ pub mod extension;
 mod frame;
 mod message;
 mod outbox;
+mod recycle;
 mod utf8;
 
 /// Which end of the connection this is.
@@ -141,8 +144,9 @@ impl Protocol {
     ///
     /// # Errors
     ///
-    /// The rule that the peer broke, once. The Close frame that tells it so is queued, and all
-    /// that arrives later is discarded.
+    /// The rule that the peer broke, once. All that arrives later is discarded. The Close frame
+    /// that tells the peer goes out with the next [`transmit`](Protocol::transmit): a driver that
+    /// puts it off lets the host answer the messages that came before.
     #[inline]
     pub fn poll(&mut self) -> Result<Option<Event>, Violation> {
         if self.reading != Reading::Open {
@@ -159,7 +163,7 @@ impl Protocol {
                 self.reading = Reading::Failed;
                 self.reader.discard();
                 self.outbox
-                    .close_now(&close::payload(Some(violation.code), violation.rule));
+                    .close_next(close::payload(Some(violation.code), violation.rule));
                 Err(violation)
             }
         }
@@ -230,7 +234,7 @@ impl Protocol {
             Event::Close { code, .. } => {
                 self.reading = Reading::Closed;
                 self.reader.discard();
-                self.outbox.close_now(&close::payload(*code, ""));
+                self.outbox.close_next(close::payload(*code, ""));
             }
         }
     }

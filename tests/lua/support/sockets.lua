@@ -118,9 +118,6 @@ function sockets.close_all()
     server:close()
   end
   opened, servers = {}, {}
-  if jit then -- compiled traces hold what they were recorded with
-    jit.flush()
-  end
   sockets.drive(function()
     return process.descriptors() <= descriptors
   end, "the end of all connections")
