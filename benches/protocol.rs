@@ -24,42 +24,21 @@ use websocket::protocol::{
 const ROUNDS: usize = 15;
 
 fn main() {
-    if std::env::var_os("ONLY").is_some() {
-        return decompress();
-    }
     println!(
-        "{:<42} {:>11} {:>11} {:>8} {:>9}",
+        "{:<44} {:>11} {:>11} {:>8} {:>9}",
         "work", "ours", "other", "ratio", "bar"
     );
-    for role in [Role::Client, Role::Server] {
-        read(
-            &format!("read 32 B messages, {role:?}"),
-            role,
-            Kind::Binary,
-            32,
-            50_000,
-            3.0,
-        );
+    let small = &[b'x'; 32];
+    for kind in [Kind::Binary, Kind::Text] {
+        for role in [Role::Client, Role::Server] {
+            Reading::new(role, kind, small, 50_000, 1).row(3.0);
+        }
     }
     for role in [Role::Client, Role::Server] {
-        read(
-            &format!("read 32 B texts, {role:?}"),
-            role,
-            Kind::Text,
-            32,
-            50_000,
-            3.0,
-        );
+        Reading::new(role, Kind::Binary, small, 50_000, usize::MAX).row(3.0);
     }
     for role in [Role::Client, Role::Server] {
-        read(
-            &format!("read 1 MiB messages, {role:?}"),
-            role,
-            Kind::Binary,
-            1 << 20,
-            32,
-            1.0,
-        );
+        Reading::new(role, Kind::Binary, &vec![7; 1 << 20], 32, usize::MAX).row(1.0);
     }
     write_small();
     write_large();
@@ -106,7 +85,7 @@ fn row(name: &str, units: u32, bar: Bar, mut ours: impl FnMut(), mut other: impl
     };
     let verdict = if met { "" } else { "  MISSED" };
     println!(
-        "{name:<42} {:>11} {:>11} {ratio:>8} {wanted:>9}{verdict}",
+        "{name:<44} {:>11} {:>11} {ratio:>8} {wanted:>9}{verdict}",
         unit(ours),
         unit(other)
     );
@@ -126,32 +105,66 @@ fn time(work: &mut impl FnMut()) -> Duration {
     start.elapsed()
 }
 
-fn read(name: &str, role: Role, kind: Kind, size: usize, count: u32, bar: f64) {
-    let stream = frames(role, kind, &vec![b'x'; size], count);
-    let ours = || read_ours(role, None, &stream, count);
-    row(name, count, Bar::Faster(bar), ours, || {
-        read_theirs(role, &stream, count)
-    });
+/// Equal messages for an end in this role, so many frames for each read.
+struct Reading {
+    name: String,
+    role: Role,
+    count: u32,
+    stream: Vec<u8>,
+    portion: usize,
 }
 
-/// The frames of so many equal messages, as an end in this role receives them.
-fn frames(role: Role, kind: Kind, payload: &[u8], count: u32) -> Vec<u8> {
-    let sender = if role == Role::Client {
-        Role::Server
-    } else {
-        Role::Client
-    };
-    let mut stream = Vec::new();
-    let mut socket = WebSocket::from_raw_socket(Collect(&mut stream), their_role(sender), None);
-    for _ in 0..count {
-        let message = match kind {
-            Kind::Text => Message::text(String::from_utf8_lossy(payload).as_ref()),
-            Kind::Binary => Message::binary(payload.to_vec()),
+impl Reading {
+    fn new(role: Role, kind: Kind, payload: &[u8], count: u32, frames_a_read: usize) -> Self {
+        let mut stream = Vec::new();
+        let sender = match role {
+            Role::Client => TheirRole::Server,
+            Role::Server => TheirRole::Client,
         };
-        socket.write(message).expect("memory takes everything");
+        let mut socket = WebSocket::from_raw_socket(Collect(&mut stream), sender, None);
+        for _ in 0..count {
+            let message = match kind {
+                Kind::Text => Message::text(String::from_utf8_lossy(payload).as_ref()),
+                Kind::Binary => Message::binary(payload.to_vec()),
+            };
+            socket.write(message).expect("memory takes everything");
+        }
+        socket.flush().expect("memory takes everything");
+        let frame = stream.len() / count as usize;
+        let packets = if frames_a_read == 1 {
+            "one a read"
+        } else {
+            "many a read"
+        };
+        let size = if payload.len() < 1024 {
+            "32 B"
+        } else {
+            "1 MiB"
+        };
+        let name = format!("read {size} {kind:?}, {packets}, {role:?}").to_lowercase();
+        Reading {
+            name,
+            role,
+            count,
+            stream,
+            portion: frame.saturating_mul(frames_a_read),
+        }
     }
-    socket.flush().expect("memory takes everything");
-    stream
+
+    fn row(&self, bar: f64) {
+        let ours = || read_ours(self.role, None, &self.stream, self.portion, self.count);
+        let theirs = || {
+            let memory = Memory {
+                input: &self.stream,
+                limit: self.portion,
+            };
+            let mut socket = their_socket(memory, self.role);
+            for _ in 0..self.count {
+                black_box(socket.read().expect("a message is there"));
+            }
+        };
+        row(&self.name, self.count, Bar::Faster(bar), ours, theirs);
+    }
 }
 
 fn their_role(role: Role) -> TheirRole {
@@ -162,12 +175,20 @@ fn their_role(role: Role) -> TheirRole {
 }
 
 /// Reads all messages as a driver does: what is there, as far as there is room.
-fn read_ours(role: Role, deflate: Option<Agreement>, mut stream: &[u8], count: u32) {
+fn read_ours(
+    role: Role,
+    deflate: Option<Agreement>,
+    mut stream: &[u8],
+    portion: usize,
+    count: u32,
+) {
     let mut end = Protocol::new(role, 64 << 20, deflate);
     let mut seen = 0;
     while !stream.is_empty() {
         let buffer = end.receive_buffer();
-        let room = (buffer.capacity() - buffer.len()).min(stream.len());
+        let room = (buffer.capacity() - buffer.len())
+            .min(portion)
+            .min(stream.len());
         buffer.extend_from_slice(&stream[..room]);
         stream = &stream[room..];
         while let Some(event) = end.poll().expect("no rule is broken") {
@@ -178,19 +199,6 @@ fn read_ours(role: Role, deflate: Option<Agreement>, mut stream: &[u8], count: u
         }
     }
     assert_eq!(seen, count);
-}
-
-fn read_theirs(role: Role, stream: &[u8], count: u32) {
-    let mut socket = their_socket(
-        Memory {
-            input: stream,
-            limit: usize::MAX,
-        },
-        role,
-    );
-    for _ in 0..count {
-        black_box(socket.read().expect("a message is there"));
-    }
 }
 
 fn their_socket(stream: Memory<'_>, role: Role) -> WebSocket<Memory<'_>> {
@@ -354,7 +362,7 @@ fn decompress() {
             .expect("there is room");
         pieces.push(piece);
     }
-    let ours = || read_ours(Role::Client, Some(agreement()), &wire, 2000);
+    let ours = || read_ours(Role::Client, Some(agreement()), &wire, usize::MAX, 2000);
     let bare = || {
         let mut stream = Decompress::new(false);
         let mut out = Vec::with_capacity(4096);
@@ -369,7 +377,7 @@ fn decompress() {
     row("the same, inflated", 2000, Bar::Within(1.2), ours, bare);
 }
 
-/// Reads from memory; takes at most `limit` bytes of a write and drops them.
+/// Reads from memory, and drops what is written; at most `limit` bytes a call.
 struct Memory<'a> {
     input: &'a [u8],
     limit: usize,
@@ -377,7 +385,8 @@ struct Memory<'a> {
 
 impl Read for Memory<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.input.read(buffer)
+        let portion = buffer.len().min(self.limit);
+        self.input.read(&mut buffer[..portion])
     }
 }
 

@@ -310,6 +310,10 @@ fn spawn(
         cancelled,
         link: Mutex::new(None),
     });
+    let server = match &*origin {
+        Origin::Accept { server, .. } => Some(Arc::clone(server)),
+        Origin::Dial { .. } => None,
+    };
     let started = reactor.and_then(|reactor| {
         let worker = Worker {
             connection: Arc::clone(&connection),
@@ -328,10 +332,15 @@ fn spawn(
         let stop = Arc::clone(&connection) as Arc<dyn Stop>;
         workers.start(connection.id, stop, move || worker.run(*origin))
     });
-    if let Err(error) = started
-        && connection.server.is_none()
-    {
-        workers.report_stillborn(connection.id, Error::Io(Stage::Connect, error));
+    match (started, server) {
+        (Ok(()), _) => {}
+        (Err(error), None) => {
+            workers.report_stillborn(connection.id, Error::Io(Stage::Connect, error));
+        }
+        // The client sees its connection closed, and the host has never heard of it.
+        (Err(_), Some(server)) => {
+            server.members().remove(&connection.id);
+        }
     }
     connection
 }

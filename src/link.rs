@@ -29,6 +29,9 @@ const COPY_AT_ONCE: usize = 4096;
 /// How long a connection is quiet before it gives memory back.
 const TRIM_AFTER: Duration = Duration::from_secs(1);
 
+/// How long a connection that failed waits for the host's answers to the messages before.
+const LAST_ANSWERS: Duration = Duration::from_millis(100);
+
 /// How long a host that goes away waits for the peer's Close.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
@@ -69,6 +72,10 @@ pub struct Link {
     received: Option<(u16, String)>,
     /// Why the connection failed. Its ERROR is on its way.
     failed: Option<Closed>,
+    /// Nothing is written before: the host may answer what came before the failure.
+    hold: Option<Instant>,
+    /// Our half of the stream is closed.
+    half_closed: bool,
     /// When the closing handshake has taken too long.
     close_deadline: Option<Instant>,
     /// The host is gone: nobody will see what arrives.
@@ -112,6 +119,8 @@ impl Link {
             asked: None,
             received: None,
             failed: None,
+            hold: None,
+            half_closed: false,
             close_deadline: None,
             abandoned: false,
             trim_at: None,
@@ -211,7 +220,7 @@ impl Link {
     pub fn next_deadline(&self) -> Option<Instant> {
         let ping = self.keepalive.as_ref().filter(|_| !self.stalled);
         let ping = ping.map(Keepalive::next_deadline);
-        [self.close_deadline, ping, self.trim_at]
+        [self.close_deadline, ping, self.trim_at, self.hold]
             .into_iter()
             .flatten()
             .min()
@@ -277,7 +286,7 @@ impl Link {
 
     fn send(&mut self, connection: &Connection, length: usize, put: impl FnOnce(&mut Protocol)) {
         // What comes too late is never written, and stays counted as such.
-        if self.protocol.close_sent() || self.failed.is_some() {
+        if self.protocol.close_sent() || self.failed.is_some() && self.hold.is_none() {
             return;
         }
         connection.stats.messages_sent.add(1);
@@ -295,6 +304,10 @@ impl Link {
     }
 
     fn write(&mut self, connection: &Connection, now: Instant) {
+        self.hold = self.hold.filter(|until| now < *until && !self.abandoned);
+        if self.hold.is_some() {
+            return;
+        }
         let before = self.protocol.buffered();
         let progress = self.writable && self.write_until_blocked();
         connection.written(before - self.protocol.buffered());
@@ -372,7 +385,7 @@ impl Link {
             match self.protocol.poll() {
                 Ok(Some(event)) => self.receive(event, connection, now),
                 Ok(None) => return true,
-                Err(violation) => self.violated(violation, now),
+                Err(violation) => self.violated(violation, connection, now),
             }
         }
     }
@@ -402,7 +415,10 @@ impl Link {
         }
     }
 
-    fn violated(&mut self, violation: Violation, now: Instant) {
+    fn violated(&mut self, violation: Violation, connection: &Connection, now: Instant) {
+        if self.cost > 0 || !connection.flow.is_empty() {
+            self.hold = Some(now + LAST_ANSWERS);
+        }
         let closed = Closed {
             code: violation.code,
             reason: violation.rule.to_owned(),
@@ -448,11 +464,18 @@ impl Link {
 
     /// Decides whether the closing handshake is done, or has taken too long.
     fn settle(&mut self, now: Instant) {
-        let written = self.protocol.transmit().is_empty();
-        let closed = self.protocol.close_sent() && self.protocol.close_received() && written;
+        let written = self.hold.is_none() && self.protocol.transmit().is_empty();
+        let said = self.protocol.close_sent() && written;
+        let closed = said && self.protocol.close_received();
         // RFC 6455 section 7.1.1: the server closes the TCP connection first.
         if closed && (self.role == Role::Server || self.abandoned) {
             self.over = true;
+        }
+        // A failed one does so without waiting for an answer (section 7.1.7), but for its Close
+        // to arrive it must still read.
+        if said && self.failed.is_some() && self.role == Role::Server && !self.half_closed {
+            self.half_closed = true;
+            self.stream.close_write();
         }
         if self.close_deadline.is_some_and(|deadline| deadline <= now) {
             let error = Error::Timeout(Stage::Close, self.close_timeout);

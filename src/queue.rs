@@ -249,6 +249,11 @@ impl Flow {
         self.waiting.fetch_add(cost, Ordering::AcqRel);
     }
 
+    /// Whether the host has taken all that was counted.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) == 0
+    }
+
     /// Whether the worker must stop reading, which has `more` bytes that it has not counted yet.
     /// If so, [`remove`](Self::remove) or [`resume`](Self::resume) will tell when to go on.
     pub fn must_stall(&self, more: usize) -> bool {

@@ -108,6 +108,7 @@ fn check(
         }
         _ => panic!("{case}: {broken:?} instead of {violation:?}"),
     }
+    end.transmit();
     let closed = matches!(expected.last(), Some(Event::Close { .. }));
     assert_eq!(end.close_received(), closed, "{case}");
     assert_eq!(end.close_sent(), closed || broken.is_some(), "{case}");
@@ -521,6 +522,27 @@ fn what_is_answered() {
         );
         receive(&mut end, role, (0x88, b"\x03\xe8"));
         assert_eq!(said(&mut end), [], "Close is sent once");
+    }
+}
+
+#[test]
+fn what_came_before_the_end_can_be_answered() {
+    for role in [Role::Client, Role::Server] {
+        let ends: [(Frame, u16); 2] = [((0x88, b"\x03\xe8"), 1000), ((0x83, b"no"), 1002)];
+        for (last, close) in ends {
+            let mut end = Protocol::new(role, LIMIT, None);
+            let bytes = [encode(role, (0x81, b"question")), encode(role, last)].concat();
+            end.receive_buffer().extend_from_slice(&bytes);
+            assert_eq!(end.poll(), Ok(Some(text("question"))));
+            let _ = end.poll();
+            assert!(!end.close_sent());
+            end.send_copy(Kind::Text, b"answer");
+            let frames = said(&mut end);
+            assert_eq!(frames[0], (0x81, b"answer".to_vec()));
+            assert_eq!(frames[1].1[..2], close.to_be_bytes());
+            end.send_copy(Kind::Text, b"late");
+            assert_eq!(said(&mut end), []);
+        }
     }
 }
 

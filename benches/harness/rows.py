@@ -78,6 +78,8 @@ def ahead_of(value, values, *names):
 
 def receive(run):
     values = only(run.beside("receive", 200_000, 32), "us")
+    alone = [ours(lua, "alone", 200_000, 32, name=name) for name, lua in OURS.items()]
+    least = only(medians(alone, run.repeats), "us")
     jit, lua = values["LuaJIT"], values["Lua 5.4"]
     ix = values["floor"] * IXWEBSOCKET_PER_FLOOR
     return Row(
@@ -87,7 +89,8 @@ def receive(run):
         "LuaJIT: 0.16 and ahead of every peer; Lua 5.4: ahead of IXWebSocket",
         values,
         {"LuaJIT": jit <= 0.16 and ahead_of(jit, values, *others(values)), "Lua 5.4": lua < ix},
-        f"IXWebSocket is in no registry; 3.7 times the floor, as it was measured elsewhere, is {ix:.3f}",
+        f"IXWebSocket is in no registry; 3.7 times the floor, as it was measured elsewhere, is {ix:.3f}. "
+        f"Table, string and callback without a network: LuaJIT {least['LuaJIT']:.3f}, Lua 5.4 {least['Lua 5.4']:.3f}",
     )
 
 

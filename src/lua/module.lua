@@ -4,8 +4,8 @@
 -- connection is open: after its last event nothing of ours does.
 local native, constants = ...
 
-local error, type, tostring, setmetatable, getmetatable, pairs, ipairs, xpcall =
-  error, type, tostring, setmetatable, getmetatable, pairs, ipairs, xpcall
+local error, type, tostring, rawset, setmetatable, getmetatable, pairs, xpcall =
+  error, type, tostring, rawset, setmetatable, getmetatable, pairs, xpcall
 local traceback = debug and debug.traceback -- a host may leave `debug` out
 local native_send, native_next, native_take = native.send, native.next, native.take
 
@@ -24,7 +24,6 @@ local live = 0
 local epoch = 0 -- counts updates
 local running = false -- a callback is on the stack
 local delivered -- callbacks of this update
-local stream -- the straight-line style
 
 local Connection, Server = {}, {}
 local connection_metatable = { __index = Connection, __name = "websocket.connection" }
@@ -222,12 +221,12 @@ end
 
 function Connection:receive(timeout_ms)
   check_connection(self, 2)
-  return stream.receive(self, timeout_ms)
+  return require("websocket.stream").receive(self, timeout_ms)
 end
 
 function Connection:messages()
   check_connection(self, 2)
-  return stream.messages(self)
+  return require("websocket.stream").messages(self)
 end
 
 -- The one place from which callbacks are called. A host that must prepare its script
@@ -459,14 +458,28 @@ function Server:connections()
   return native.server_connections(self._id) or 0
 end
 
--- What the embedded files make, as members of the module.
-local function show_files()
-  stream = require("websocket.stream")
-  websocket.open = stream.open
-  for _, name in ipairs({ "EventTarget", "WebSocket", "WebSocketServer", "ReconnectingWebSocket" }) do
-    websocket[name] = require("websocket." .. name)
+-- The members that embedded files make, and which file makes them. A file is read when one of
+-- its members is first used: to a script that needs none of them they cost nothing.
+local FILES = {
+  EventTarget = "EventTarget",
+  WebSocket = "WebSocket",
+  WebSocketServer = "WebSocketServer",
+  ReconnectingWebSocket = "ReconnectingWebSocket",
+  createWebSocket = "WebSocket",
+  open = "stream",
+}
+local PARTS = { createWebSocket = "create", open = "open" }
+
+local function read_member(module, name)
+  local file = FILES[name]
+  if file then
+    local value = require("websocket." .. file)
+    if PARTS[name] then
+      value = value[PARTS[name]]
+    end
+    rawset(module, name, value)
+    return value
   end
-  websocket.createWebSocket = websocket.WebSocket.create
 end
 
-return websocket, show_files
+return setmetatable(websocket, { __index = read_member })

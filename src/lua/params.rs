@@ -185,12 +185,8 @@ fn proxy(params: &Params) -> Result<ProxyChoice, Complaint> {
 fn client_headers(params: &Params, config: &mut ConnectConfig) -> Result<(), Complaint> {
     for (name, value) in headers(params)? {
         if name.eq_ignore_ascii_case("sec-websocket-protocol") {
-            let mut named = Vec::new();
-            for protocol in value.split(',').map(str::trim) {
-                add_protocol(&mut named, protocol, "headers['Sec-WebSocket-Protocol']")?;
-            }
-            named.retain(|protocol| !config.protocols.contains(protocol));
-            config.protocols.append(&mut named);
+            let key = "headers['Sec-WebSocket-Protocol']";
+            add_protocols(&mut config.protocols, &value, key)?;
         } else {
             config.headers.push((name, value));
         }
@@ -285,12 +281,19 @@ fn check_header(name: &str, value: &str) -> Result<(), Complaint> {
     Ok(())
 }
 
-/// RFC 6455 section 4.1: a non-empty token.
-fn add_protocol(protocols: &mut Vec<String>, text: &str, key: &str) -> Result<(), Complaint> {
-    if text.is_empty() || !text.bytes().all(is_token_byte) {
-        return Err(format!("params.{key}: '{text}' is no valid subprotocol"));
+/// Subprotocols with commas between them. RFC 6455 section 4.1: each a non-empty token, offered
+/// once.
+fn add_protocols(protocols: &mut Vec<String>, text: &str, key: &str) -> Result<(), Complaint> {
+    for protocol in text.split(',').map(str::trim) {
+        if protocol.is_empty() || !protocol.bytes().all(is_token_byte) {
+            return Err(format!(
+                "params.{key}: '{protocol}' is no valid subprotocol"
+            ));
+        }
+        if !protocols.iter().any(|known| known == protocol) {
+            protocols.push(protocol.to_owned());
+        }
     }
-    protocols.push(text.to_owned());
     Ok(())
 }
 
@@ -433,16 +436,11 @@ impl Params {
             .collect()
     }
 
-    /// Subprotocols: one, or a list of them.
+    /// Subprotocols: a string, with commas between several, or a list.
     fn protocols(&self, key: &str) -> Result<Vec<String>, Complaint> {
         let mut protocols = Vec::new();
         for text in self.texts(key)? {
-            add_protocol(&mut protocols, &text, key)?;
-        }
-        for (at, protocol) in protocols.iter().enumerate() {
-            if protocols[..at].contains(protocol) {
-                return Err(format!("{}.{key}: '{protocol}' is named twice", self.name));
-            }
+            add_protocols(&mut protocols, &text, key)?;
         }
         Ok(protocols)
     }

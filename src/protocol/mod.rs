@@ -141,8 +141,9 @@ impl Protocol {
     ///
     /// # Errors
     ///
-    /// The rule that the peer broke, once. The Close frame that tells it so is queued, and all
-    /// that arrives later is discarded.
+    /// The rule that the peer broke, once. All that arrives later is discarded. The Close frame
+    /// that tells the peer goes out with the next [`transmit`](Protocol::transmit): a driver that
+    /// puts it off lets the host answer the messages that came before.
     #[inline]
     pub fn poll(&mut self) -> Result<Option<Event>, Violation> {
         if self.reading != Reading::Open {
@@ -159,7 +160,7 @@ impl Protocol {
                 self.reading = Reading::Failed;
                 self.reader.discard();
                 self.outbox
-                    .close_now(&close::payload(Some(violation.code), violation.rule));
+                    .close_next(close::payload(Some(violation.code), violation.rule));
                 Err(violation)
             }
         }
@@ -230,7 +231,7 @@ impl Protocol {
             Event::Close { code, .. } => {
                 self.reading = Reading::Closed;
                 self.reader.discard();
-                self.outbox.close_now(&close::payload(*code, ""));
+                self.outbox.close_next(close::payload(*code, ""));
             }
         }
     }

@@ -75,6 +75,12 @@ enum Close {
     No,
     /// Behind all that is queued.
     Queued(Vec<u8>),
+    /// Behind the frames that are in the out buffer when more is to be transmitted. Until then
+    /// messages are accepted, if they were before.
+    Next {
+        payload: Vec<u8>,
+        accepts: bool,
+    },
     Sent,
 }
 
@@ -98,7 +104,7 @@ impl Outbox {
     pub fn send(&mut self, kind: Kind, payload: Bytes) {
         if self.is_small(payload.len()) {
             self.send_copy(kind, &payload);
-        } else if matches!(self.close, Close::No) {
+        } else if self.accepts() {
             self.buffered += payload.len();
             self.large += 1;
             self.queue.push_back(Entry::Large(Large {
@@ -116,7 +122,7 @@ impl Outbox {
         if !self.is_small(payload.len()) {
             return self.send(kind, Bytes::copy_from_slice(payload));
         }
-        if !matches!(self.close, Close::No) {
+        if !self.accepts() {
             return;
         }
         self.buffered += payload.len();
@@ -175,14 +181,12 @@ impl Outbox {
         }
     }
 
-    /// Sends Close behind the frames that are in the out buffer; the rest stays unsent.
-    pub fn close_now(&mut self, payload: &[u8]) {
+    /// Sends Close with what is transmitted next, behind the frames in the out buffer; the rest
+    /// stays unsent.
+    pub fn close_next(&mut self, payload: Vec<u8>) {
         if !self.close_sent() {
-            self.queue = VecDeque::new();
-            self.large = 0;
-            self.late_pong = None;
-            self.control(Control::Close, payload);
-            self.close = Close::Sent;
+            let accepts = self.accepts();
+            self.close = Close::Next { payload, accepts };
         }
     }
 
@@ -199,6 +203,10 @@ impl Outbox {
     /// The bytes to write next.
     #[inline]
     pub fn transmit(&mut self) -> &[u8] {
+        if let Close::Next { payload, .. } = &mut self.close {
+            let payload = std::mem::take(payload);
+            self.abandon(&payload);
+        }
         if self.written == self.out.bytes.len() {
             self.refill();
         }
@@ -231,6 +239,19 @@ impl Outbox {
         if let Some(compressor) = &mut self.compressor {
             compressor.trim();
         }
+    }
+
+    fn accepts(&self) -> bool {
+        matches!(self.close, Close::No | Close::Next { accepts: true, .. })
+    }
+
+    #[cold]
+    fn abandon(&mut self, close: &[u8]) {
+        self.queue = VecDeque::new();
+        self.large = 0;
+        self.late_pong = None;
+        self.control(Control::Close, close);
+        self.close = Close::Sent;
     }
 
     /// Messages are compressed in the order they leave, so behind one that waits for its turn

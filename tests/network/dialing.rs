@@ -14,6 +14,7 @@ use websocket::{
 use crate::peers::{
     BlackHole, ClosedPort, GENEROUS, echo, ends_when_cancelled, exchange, in_time, reactor, serve,
 };
+use crate::programs::skipped;
 
 #[test]
 fn addresses_and_special_names_are_answered_at_once() {
@@ -40,7 +41,7 @@ fn the_systems_resolver_is_asked_for_all_other_names() {
         .filter_map(|line| line.split('#').next())
         .flat_map(|line| line.split_whitespace().skip(1));
     let Some(name) = names.into_iter().find(|name| !name.contains("localhost")) else {
-        eprintln!("SKIPPED: /etc/hosts has no name but localhost");
+        skipped("/etc/hosts has no name but localhost");
         return;
     };
     let addresses = resolve(name, 9, &mut reactor).expect(name);
@@ -92,7 +93,7 @@ fn a_refusal_starts_the_next_attempt_at_once() {
 #[test]
 fn the_families_take_turns() {
     let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
-        eprintln!("SKIPPED: this machine has no IPv6");
+        skipped("this machine has no IPv6");
         return;
     };
     let living = listener.local_addr().expect("it is bound");

@@ -18,7 +18,7 @@ use websocket::{
 use crate::{
     alone::in_own_process,
     peers::{ClosedPort, Cut, GENEROUS, ends_when_cancelled, reactor, serve},
-    programs::installed,
+    programs::{installed, skipped},
 };
 
 fn dial_failure(address: SocketAddr) -> Error {
@@ -39,7 +39,7 @@ fn refused() {
 
 #[test]
 fn a_route_that_is_forbidden_or_missing() {
-    if !cfg!(target_os = "linux") || !installed("unshare") || !installed("ip") {
+    if !has_namespaces() {
         return;
     }
     let test = "failures::a_route_that_is_forbidden_or_missing";
@@ -74,7 +74,7 @@ fn a_route_that_is_forbidden_or_missing() {
 
 #[test]
 fn a_name_server_that_does_not_answer() {
-    if !cfg!(target_os = "linux") || !installed("unshare") || !installed("ip") {
+    if !has_namespaces() {
         return;
     }
     let test = "failures::a_name_server_that_does_not_answer";
@@ -104,6 +104,20 @@ fn a_name_server_that_does_not_answer() {
             resolve("h.example", 80, reactor).expect_err("nobody answers")
         });
     });
+}
+
+/// Whether the system lets us have a network of our own.
+fn has_namespaces() -> bool {
+    if !cfg!(target_os = "linux") || !installed("unshare") || !installed("ip") {
+        return false;
+    }
+    let mut probe = Command::new("unshare");
+    probe.args(["--map-root-user", "--net", "--mount", "true"]);
+    let allowed = probe.status().is_ok_and(|status| status.success());
+    if !allowed {
+        skipped("this user may not have network namespaces");
+    }
+    allowed
 }
 
 fn run(command: &str) {

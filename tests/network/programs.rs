@@ -57,10 +57,14 @@ pub fn installed(name: &str) -> bool {
         .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
         .any(|directory| directory.join(name).is_file());
     if !found {
-        // Past the capture of a test's output: what is not tested must be seen.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: {name} is not installed");
+        skipped(&format!("{name} is not installed"));
     }
     found
+}
+
+/// Says that something is not tested, past the capture of a test's output: it must be seen.
+pub fn skipped(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
 }
 
 /// A free port, for programs that cannot tell which one they took. It is none of those that
