@@ -3,13 +3,16 @@
 --   lua examples/chat/server.lua [PORT]
 local websocket = require("websocket")
 
+local port = math.floor(tonumber(arg and arg[1]) or 8080)
+
 local server = websocket.WebSocketServer({
-  port = tonumber(arg and arg[1]) or 8080,
+  port = port,
   protocols = { "chat" },
   max_message_size = 4096,
 })
 
-local members = {} -- socket -> name
+---@type table<websocket.WebSocket, string?> the name of each member
+local members = {}
 
 local function tell_all(line)
   print(line)

@@ -78,13 +78,13 @@ const scenarios = {
   },
 
   async "a reload in the middle"(page) {
-    const script = `new WebSocket("${url}/flood").onmessage = ({ data }) => (document.title = data)`;
-    await page.goto(`data:text/html,<script>${encodeURIComponent(script)}</script>`);
+    const file = new URL("flood.html", import.meta.url);
+    await page.goto(`${file}?${encodeURIComponent(`${url}/flood`)}`);
     for (let load = 0; load < 3; load++) {
-      await page.waitForFunction(() => Number(document.title) > 20);
+      await page.waitForFunction(() => Number(document.title) > 20, null, { polling: 50 });
       await page.reload();
     }
-    await page.waitForFunction(() => Number(document.title) > 20);
+    await page.waitForFunction(() => Number(document.title) > 20, null, { polling: 50 });
     await page.goto("about:blank");
   },
 };
