@@ -351,6 +351,21 @@ fn an_early_end_is_told_apart() {
     }
 }
 
+#[test]
+fn garbage_at_the_end_of_a_long_head_is_seen_with_the_end_of_the_stream() {
+    let head = format!(
+        "HTTP/1.1 101 x\r\nX: {}\r\nbad header\r\n",
+        "a".repeat(2000)
+    );
+    for step in [1, 100, usize::MAX] {
+        let result = feed(&mut client(), head.as_bytes(), step, true).0;
+        assert!(
+            matches!(result, Err(HandshakeError::Malformed(_))),
+            "{result:?}"
+        );
+    }
+}
+
 /// The body of a refusal, fed in pieces of `step` bytes; `None` if it is not whole without the
 /// end of the stream.
 fn refusal(answer: &str, step: usize, end: bool) -> Option<Vec<u8>> {
