@@ -252,6 +252,14 @@ fn an_unacceptable_answer_names_its_rule() {
         ("permessage-deflate, permessage-deflate", "more extensions"),
         ("permessage-deflate; ", "malformed"),
         ("permessage-deflate; a=\"", "malformed"),
+        ("permessage-deflate; a=\"\"", "malformed"),
+        ("permessage-deflate; a=\"b c\"", "malformed"),
+        ("permessage-deflate x", "malformed"),
+        ("permessage-deflate\u{e9}", "not ASCII"),
+        (
+            "permessage-deflate; server_max_window_bits=\"\\1\\6\"",
+            "illegal parameter",
+        ),
         ("permessage-deflate; unknown", "illegal parameter"),
         (
             "permessage-deflate; server_no_context_takeover=1",
