@@ -18,22 +18,22 @@ local echoes = 0
 io.stdout:setvbuf("line")
 
 local function log(who, ...)
-  print(("%-7s"):format(who), ...)
+  print(table.concat({ who, ... }, " "))
 end
 
 local function describe(message, type)
   if type == websocket.DATA_TYPE_TEXT then
-    return ("text    %q"):format(message)
+    return ("text %q"):format(message)
   end
   local hex = message:gsub(".", function(byte)
-    return ("%02x "):format(byte:byte())
+    return (" %02x"):format(byte:byte())
   end)
-  return "binary  " .. hex
+  return "binary" .. hex
 end
 
 local function log_end(who, data)
   ends_open = ends_open - 1
-  log(who, "closed ", data.code, data.reason, data.clean and "clean" or "not clean")
+  log(who, "closed", data.code, data.reason, data.clean and "clean" or "not clean")
 end
 
 local function on_server_event(_, connection, data)
@@ -41,7 +41,7 @@ local function on_server_event(_, connection, data)
     ends_open = ends_open + 1
     log("server", "accepts", data.request.remote_address)
   elseif data.event == websocket.EVENT_MESSAGE then
-    log("server", "echoes ", describe(data.message, data.type))
+    log("server", "echoes", describe(data.message, data.type))
     connection:send(data.message, { type = data.type })
   elseif data.event == websocket.EVENT_DISCONNECTED then
     log_end("server", data)
@@ -52,24 +52,24 @@ local function on_client_event(_, connection, data)
   if data.event == websocket.EVENT_CONNECTED then
     log("client", "is open", connection.url)
     for _, message in ipairs(outgoing) do
-      log("client", "sends  ", describe(message[1], message[2]))
+      log("client", "sends", describe(message[1], message[2]))
       connection:send(message[1], { type = message[2] })
     end
   elseif data.event == websocket.EVENT_MESSAGE then
-    log("client", "gets   ", describe(data.message, data.type))
+    log("client", "gets", describe(data.message, data.type))
     echoes = echoes + 1
     if echoes == #outgoing then
       connection:disconnect(1000, "done")
     end
   elseif data.event == websocket.EVENT_ERROR then
-    log("client", "error  ", data.stage .. ": " .. data.message)
+    log("client", "error", data.stage .. ": " .. data.message)
   elseif data.event == websocket.EVENT_DISCONNECTED then
     log_end("client", data)
   end
 end
 
 if not url then
-  server = websocket.listen({}, on_server_event)
+  server = assert(websocket.listen({}, on_server_event))
   url = server.url
   log("server", "listens", url)
 end

@@ -30,7 +30,7 @@ fn run(script: PathBuf, argument: Option<String>) -> Result<(), Box<dyn Error>> 
 
     let frame: Option<Function> = lua.load(script).call((argument, true))?;
     let frames = run_loop(&update, frame.as_ref())?;
-    println!("host    ran {frames} frames at 60 Hz");
+    println!("host ran {frames} frames at 60 Hz");
     Ok(())
 }
 

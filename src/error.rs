@@ -194,6 +194,7 @@ impl SocketError {
             OutOfMemory => SocketError::SocketResource,
             Unsupported => SocketError::UnsupportedSocketOperation,
             _ if is_out_of_descriptors(error) => SocketError::SocketResource,
+            _ if is_unsupported_family(error) => SocketError::UnsupportedSocketOperation,
             _ => SocketError::Unknown,
         }
     }
@@ -207,6 +208,16 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     return error.raw_os_error() == Some(10024);
     #[cfg(not(any(unix, windows)))]
     false
+}
+
+/// `EAFNOSUPPORT`: a system without IPv6.
+fn is_unsupported_family(error: &io::Error) -> bool {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    return error.raw_os_error() == Some(97);
+    #[cfg(windows)]
+    return error.raw_os_error() == Some(10047);
+    #[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
+    return error.raw_os_error() == Some(47);
 }
 
 /// The server's answer to the handshake, good or bad.

@@ -54,6 +54,10 @@ impl Lead {
             .as_ref()
             .is_some_and(|it| Arc::ptr_eq(it, connection));
         if !same {
+            // What the host has left unsent there is the worker's from now on.
+            if let Some(before) = &self.candidate {
+                before.wake();
+            }
             self.candidate = Some(Arc::clone(connection));
             self.waits = 0;
         }

@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use crossbeam_channel::Receiver;
 use mio::Registry;
 
@@ -140,7 +139,7 @@ impl Link {
             if payload.len() <= COPY_AT_ONCE {
                 protocol.send_copy(kind, payload);
             } else {
-                protocol.send(kind, Bytes::copy_from_slice(payload));
+                protocol.send(kind, connection.recycler.copy(payload));
             }
         });
         true
@@ -158,7 +157,7 @@ impl Link {
         let now = Instant::now();
         while self.step(connection, queue, now) {}
         self.settle(now);
-        self.trim(now);
+        self.trim(connection, now);
         self.deliver(connection, queue);
     }
 
@@ -227,7 +226,8 @@ impl Link {
     }
 
     /// The last events, and how the connection ended.
-    pub fn end(mut self, events: &mut Vec<Event>) -> Closed {
+    pub fn end(mut self, connection: &Connection, events: &mut Vec<Event>) -> Closed {
+        connection.flow.add(self.cost);
         events.append(&mut self.events);
         self.stream.close_write();
         if let Some(closed) = self.failed {
@@ -257,11 +257,12 @@ impl Link {
         more
     }
 
+    /// Hands events to the host. The last ones go with DISCONNECTED, see [`end`](Self::end).
     fn deliver(&mut self, connection: &Connection, queue: &Queue) {
-        if self.cost > 0 {
+        if !self.over {
             connection.flow.add(std::mem::take(&mut self.cost));
+            queue.push(connection.id, &mut self.events);
         }
-        queue.push(connection.id, &mut self.events);
     }
 
     fn take_commands(&mut self, connection: &Connection, now: Instant) {
@@ -481,10 +482,11 @@ impl Link {
         }
     }
 
-    fn trim(&mut self, now: Instant) {
+    fn trim(&mut self, connection: &Connection, now: Instant) {
         if self.trim_at.is_some_and(|at| at <= now) {
             self.trim_at = None;
             self.protocol.trim();
+            connection.recycler.clear();
             self.events.shrink_to(0);
         }
     }

@@ -243,6 +243,9 @@ impl Flow {
 
     /// Counts bytes that go into the queue.
     pub fn add(&self, cost: usize) {
+        if cost == 0 {
+            return;
+        }
         self.waiting.fetch_add(cost, Ordering::AcqRel);
     }
 

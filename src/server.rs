@@ -3,10 +3,7 @@
 use std::{
     collections::HashMap,
     io,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -39,11 +36,19 @@ pub struct Server {
     listener: Arc<Listener>,
 }
 
-/// The part of a server that ends its thread.
+/// The listening socket, and what ends the thread that accepts from it.
 #[derive(Debug)]
 struct Listener {
-    stopped: AtomicBool,
+    /// None once the server is closed: the port is free as soon as `close` returns.
+    socket: Mutex<Option<TcpListener>>,
     waker: Waker,
+}
+
+impl Listener {
+    fn socket(&self) -> MutexGuard<'_, Option<TcpListener>> {
+        // Set once and taken once: whole after any panic.
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Binds at once and accepts from then on.
@@ -51,17 +56,20 @@ pub fn listen(config: ListenConfig, workers: &Arc<Workers>) -> Result<Server, Er
     let identity = config.tls.as_ref();
     let tls = identity.map(|it| Acceptor::new(&it.certificate, &it.key));
     let tls = tls.transpose()?;
-    let socket = net::listen(&config.host, config.port)?;
+    let mut socket = net::listen(&config.host, config.port)?;
     let failed = |error| Error::Io(Stage::Connect, error);
     let address = socket.local_addr().map_err(failed)?;
     let poll = Poll::new().map_err(failed)?;
+    poll.registry()
+        .register(&mut socket, LISTENER, Interest::READABLE)
+        .map_err(failed)?;
     let scheme = if tls.is_some() { "wss" } else { "ws" };
     let host = match config.host.parse() {
         Ok(std::net::IpAddr::V6(ip)) => format!("[{ip}]"),
         _ => config.host.clone(),
     };
     let listener = Arc::new(Listener {
-        stopped: AtomicBool::new(false),
+        socket: Mutex::new(Some(socket)),
         waker: Waker::new(poll.registry(), WAKE).map_err(failed)?,
     });
     let accepting = Arc::new(Accepting {
@@ -83,7 +91,7 @@ pub fn listen(config: ListenConfig, workers: &Arc<Workers>) -> Result<Server, Er
     };
     let stop = Arc::clone(&listener) as Arc<dyn Stop>;
     let context = Arc::clone(workers);
-    let serve = move || accept_all(poll, socket, &listener, &accepting, &context);
+    let serve = move || accept_all(poll, &listener, &accepting, &context);
     workers.start(server.id, stop, serve).map_err(failed)?;
     Ok(server)
 }
@@ -105,7 +113,7 @@ impl Server {
 
 impl Stop for Listener {
     fn stop(&self, _deadline: Instant) {
-        self.stopped.store(true, Ordering::Release);
+        drop(self.socket().take());
         // An eventfd or pipe that exists can be written; a full one is readable already.
         let _ = self.waker.wake();
     }
@@ -113,23 +121,12 @@ impl Stop for Listener {
 
 fn accept_all(
     mut poll: Poll,
-    mut socket: TcpListener,
     listener: &Listener,
     accepting: &Arc<Accepting>,
     workers: &Arc<Workers>,
 ) {
     let mut events = Events::with_capacity(4);
-    let registered = poll
-        .registry()
-        .register(&mut socket, LISTENER, Interest::READABLE);
-    if registered.is_err() {
-        return;
-    }
-    loop {
-        let pause = accept_until_blocked(&socket, listener, accepting, workers);
-        if listener.stopped.load(Ordering::Acquire) {
-            return;
-        }
+    while let Some(pause) = accept_until_blocked(listener, accepting, workers) {
         match poll.poll(&mut events, pause) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
             _ => {}
@@ -137,29 +134,27 @@ fn accept_all(
     }
 }
 
-/// Returns how long to wait before the next try, where that is not for the socket to say.
+/// How long to wait before the next try, where that is not for the socket to say. None: the
+/// server is closed.
 fn accept_until_blocked(
-    socket: &TcpListener,
     listener: &Listener,
     accepting: &Arc<Accepting>,
     workers: &Arc<Workers>,
-) -> Option<Duration> {
-    while !listener.stopped.load(Ordering::Acquire) {
-        match socket.accept() {
+) -> Option<Option<Duration>> {
+    loop {
+        // Held until the connection is a member, so that `close` finds it.
+        let socket = listener.socket();
+        match socket.as_ref()?.accept() {
             Ok((stream, _)) => {
                 // Without it small messages wait for the answer to the one before.
                 let _ = stream.set_nodelay(true);
-                let connection = connection::accept(stream, Arc::clone(accepting), workers);
-                if listener.stopped.load(Ordering::Acquire) {
-                    connection.close(1001, String::new());
-                }
+                connection::accept(stream, Arc::clone(accepting), workers);
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(None),
             Err(error) if is_about_the_client(&error) => {}
-            Err(_) => return Some(BREATHER),
+            Err(_) => return Some(Some(BREATHER)),
         }
     }
-    None
 }
 
 /// Errors of one connection that was given up before it was accepted.

@@ -35,7 +35,7 @@ def prepare():
     BUILD.mkdir(parents=True, exist_ok=True)
     LOG.write_text("")
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        steps = [pool.submit(step) for step in (modules, native, npm, pip, certificate)]
+        steps = [pool.submit(step) for step in (modules, native, build_native_benches, npm, pip, certificate)]
         for step in steps:
             step.result()
 
@@ -79,6 +79,22 @@ def certificate():
         *("-keyout", BUILD / "key.pem", "-out", BUILD / "certificate.pem", "-days", "3650"),
         *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
     )
+
+
+def native_benches():
+    """The benchmarks in Rust that print a table of their own."""
+    return sorted(path.stem for path in BENCHES.glob("*.rs"))
+
+
+def build_native_benches():
+    for name in native_benches():
+        run("cargo", "bench", "--locked", "--no-run", "--bench", name)
+
+
+def run_native_bench(name):
+    command = ["cargo", "bench", "--locked", "--quiet", "--bench", name]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return (done.stdout if done.returncode == 0 else done.stdout + done.stderr).strip()
 
 
 def run(*command, cwd=ROOT):

@@ -9,7 +9,7 @@ local dispatch = EventTarget.dispatch
 local CONNECTING, OPEN, CLOSING, CLOSED = 0, 1, 2, 3
 local EVENT_CONNECTED, EVENT_DISCONNECTED = websocket.EVENT_CONNECTED, websocket.EVENT_DISCONNECTED
 local EVENT_MESSAGE, EVENT_ERROR = websocket.EVENT_MESSAGE, websocket.EVENT_ERROR
-local DATA_TYPE_BINARY = websocket.DATA_TYPE_BINARY
+local DATA_TYPE_TEXT, DATA_TYPE_BINARY = websocket.DATA_TYPE_TEXT, websocket.DATA_TYPE_BINARY
 
 local Link = {}
 Link.__index = Link
@@ -27,17 +27,43 @@ function Link.new(address, wants_protocol)
     has_failed = false,
     buffered_at_end = 0,
     sockets = {},
+    _take_error = EventTarget.report,
   }, Link)
 end
 
+--- What the messages of a kind that one socket gets have in common.
+local function shared_fields(link, socket, binary)
+  return {
+    __index = {
+      target = socket,
+      currentTarget = socket,
+      origin = link.origin,
+      binary = binary,
+    },
+  }
+end
+
+local function new_messages(link, socket)
+  return {
+    [DATA_TYPE_TEXT] = shared_fields(link, socket, false),
+    [DATA_TYPE_BINARY] = shared_fields(link, socket, true),
+  }
+end
+
 --- `sockets` never changes in place: an event goes to those that were there when it came.
+local function set_sockets(self, sockets)
+  self.sockets = sockets
+  self.only = not sockets[2] and sockets[1] or nil
+end
+
 function Link:attach(socket)
   local sockets = {}
   for i, other in ipairs(self.sockets) do
     sockets[i] = other
   end
   sockets[#sockets + 1] = socket
-  self.sockets = sockets
+  socket._messages = new_messages(self, socket)
+  set_sockets(self, sockets)
 end
 
 function Link:detach(socket)
@@ -47,7 +73,7 @@ function Link:detach(socket)
       sockets[#sockets + 1] = other
     end
   end
-  self.sockets = sockets
+  set_sockets(self, sockets)
 end
 
 --- Whether the module still takes messages.
@@ -154,37 +180,58 @@ local function finish(link, connection, data)
   else
     emit_close(link, data.code, data.reason, data.clean)
   end
-  link.sockets = {}
+  set_sockets(link, {})
 end
 
---- The module's callback, with the link as its `self`.
-function Link.receive(link, connection, data)
+--- The module made `data` for this one message. It becomes the event: a table of its own with
+--- six fields would cost more than all the rest of the way from the module to the listener.
+--- For the same reason the usual single listener is called right here, without a net: the
+--- module hands what it raises to `_take_error`.
+local function emit_message(socket, data)
+  local listeners = socket._listeners.message
+  if not listeners then
+    return
+  end
+  local event = setmetatable(data, socket._messages[data.type])
+  event.type, event.data = "message", data.message
+  local listener = listeners[1]
+  local callback = listener.callback
+  if listeners[2] or listener.once or not callback then
+    dispatch(socket, event)
+  else
+    callback(event, socket)
+  end
+end
+
+--- One socket's listener must not keep the message from the next: each has its net.
+local function emit_copies(link, data)
+  for _, socket in ipairs(link.sockets) do
+    EventTarget.call(emit_message, socket, { message = data.message, type = data.type })
+  end
+end
+
+local function other_event(link, connection, data)
   local event = data.event
-  if event == EVENT_MESSAGE then
-    if link.readyState ~= OPEN then
-      return
-    end
-    local sockets = link.sockets
-    for i = 1, #sockets do
-      local socket = sockets[i]
-      if socket._listeners.message then
-        dispatch(socket, {
-          type = "message",
-          target = socket,
-          currentTarget = socket,
-          data = data.message,
-          origin = link.origin,
-          binary = data.type == DATA_TYPE_BINARY,
-        })
-      end
-    end
-  elseif event == EVENT_CONNECTED then
+  if event == EVENT_CONNECTED then
     link:open(connection, data)
   elseif event == EVENT_ERROR then
     link.handshakeResponse = data.handshake_response or link.handshakeResponse
     fail(link, data.error, data.message)
   elseif event == EVENT_DISCONNECTED then
     finish(link, connection, data)
+  end
+end
+
+--- The module's callback, with the link as its `self`.
+function Link.receive(link, connection, data)
+  if data.event ~= EVENT_MESSAGE then
+    other_event(link, connection, data)
+  elseif link.readyState == OPEN then
+    if link.only then
+      emit_message(link.only, data)
+    else
+      emit_copies(link, data)
+    end
   end
 end
 

@@ -8,7 +8,7 @@ mod params;
 mod pin;
 mod tables;
 
-use mlua::{Function, Lua, Result, Table, Value, Variadic};
+use mlua::{Lua, Result, Table, Value, Variadic};
 
 const MODULE: &str = include_str!("module.lua");
 
@@ -26,14 +26,13 @@ pub fn open(lua: &Lua) -> Result<Table> {
     }
     let (native, constants) = natives::tables(lua)?;
     let chunk = lua.load(MODULE).set_name("=websocket");
-    let (module, show_files): (Table, Function) = chunk.call((native, constants))?;
+    let module: Table = chunk.call((native, constants))?;
     embed(lua, &module)?;
-    show_files.call::<()>(())?;
     lua.set_named_registry_value(REGISTRY_KEY, &module)?;
     Ok(module)
 }
 
-/// Makes every file available to `require`. module.lua takes from them what it shows itself.
+/// Makes every file available to `require`.
 fn embed(lua: &Lua, module: &Table) -> Result<()> {
     let package: Table = lua.globals().get("package")?;
     let preload: Table = package.get("preload")?;

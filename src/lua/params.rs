@@ -281,7 +281,8 @@ fn check_header(name: &str, value: &str) -> Result<(), Complaint> {
     Ok(())
 }
 
-/// RFC 6455 section 4.1: each a non-empty token, none twice.
+/// Subprotocols with commas between them. RFC 6455 section 4.1: each a non-empty token, offered
+/// once.
 fn add_protocols(protocols: &mut Vec<String>, text: &str, key: &str) -> Result<(), Complaint> {
     for protocol in text.split(',').map(str::trim) {
         if protocol.is_empty() || !protocol.bytes().all(is_token_byte) {
@@ -435,7 +436,7 @@ impl Params {
             .collect()
     }
 
-    /// Subprotocols, each on its own or several with commas between them.
+    /// Subprotocols: a string, with commas between several, or a list.
     fn protocols(&self, key: &str) -> Result<Vec<String>, Complaint> {
         let mut protocols = Vec::new();
         for text in self.texts(key)? {

@@ -1,6 +1,6 @@
 //! What a script gives as `ca`, `certificate` and `key`: PEM text, DER bytes or a file's path.
 
-use std::{fs, path::Path};
+use std::{fmt, fs, path::Path};
 
 use data_encoding::BASE64;
 
@@ -16,7 +16,7 @@ pub(super) fn load(option: &str, value: &[u8]) -> Result<Vec<u8>, TlsError> {
     let path = std::str::from_utf8(value)
         .map_err(|_| invalid(option, "is neither PEM text nor a file's path"))?;
     fs::read(Path::new(path))
-        .map_err(|error| invalid(option, &format!("cannot read '{path}': {error}")))
+        .map_err(|error| invalid(option, format_args!("cannot read '{path}': {error}")))
 }
 
 /// Whether bytes hold PEM text (RFC 7468).
@@ -62,7 +62,7 @@ pub(super) fn same_algorithm(certificate: &[u8], key: &[u8]) -> bool {
 }
 
 /// An error that names the option of the `tls` table.
-pub(super) fn invalid(option: &str, reason: &str) -> TlsError {
+pub(super) fn invalid(option: &str, reason: impl fmt::Display) -> TlsError {
     TlsError::InvalidUserData(format!("the option '{option}' {reason}"))
 }
 

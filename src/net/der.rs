@@ -117,3 +117,78 @@ impl<'a> Element<'a> {
         (self.tag == tag).then_some(self.content)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VERSION: &[u8] = &[CONTEXT_0, 3, INTEGER, 1, 2];
+    const KEY: &[u8] = &[SEQUENCE, 4, SEQUENCE, 0, 0x03, 0];
+
+    /// A certificate's structure: only the places of its fields matter here.
+    fn certificate(version: &[u8]) -> Vec<u8> {
+        let long_issuer = element(SEQUENCE, &[0; 300]);
+        let empty = element(SEQUENCE, &[]);
+        let serial = element(INTEGER, &[1]);
+        let fields = [version, &serial, &empty, &long_issuer, &empty, &empty, KEY];
+        let signed = element(SEQUENCE, &fields.concat());
+        element(
+            SEQUENCE,
+            &[&signed[..], &empty, &element(0x03, &[0])].concat(),
+        )
+    }
+
+    #[test]
+    fn the_key_is_found_with_and_without_a_version() {
+        for version in [VERSION, &[]] {
+            let certificate = certificate(version);
+            assert_eq!(subject_public_key_info(&certificate), Some(KEY));
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_holds_no_key() {
+        let certificate = certificate(VERSION);
+        for length in 0..certificate.len() {
+            assert_eq!(subject_public_key_info(&certificate[..length]), None);
+        }
+    }
+
+    #[test]
+    fn lengths_are_definite_and_no_longer_than_what_is_there() {
+        for bytes in [
+            &[SEQUENCE, 0x80, 0, 0][..],
+            &[SEQUENCE, 0x85, 0, 0, 0, 0, 1, 0],
+            &[SEQUENCE, 0x84, 0xFF, 0xFF, 0xFF, 0xFF, 0],
+            &[SEQUENCE, 2, 0],
+            &[SEQUENCE],
+            &[],
+        ] {
+            assert!(Element::read(bytes).is_none(), "{bytes:?}");
+        }
+        for length in [0, 1, 127, 128, 255, 256, 70_000] {
+            let content = vec![7; length];
+            let bytes = element(OCTET_STRING, &content);
+            let read = Element::read(&bytes).expect("it is whole");
+            assert_eq!((read.tag, read.content), (OCTET_STRING, &content[..]));
+            assert!(read.rest.is_empty() && read.whole == bytes);
+        }
+    }
+
+    #[test]
+    fn keys_name_their_algorithm_after_the_conversion() {
+        let rsa = pkcs8_from_rsa(&element(SEQUENCE, &[0; 200]));
+        assert_eq!(key_algorithm(&rsa), Some(&RSA_ENCRYPTION[2..13]));
+        let curve = [0x06, 0x03, 0x2B, 0x81, 0x04];
+        let fields = [
+            element(INTEGER, &[1]),
+            element(OCTET_STRING, &[9; 32]),
+            element(CONTEXT_0, &curve),
+        ];
+        let ec = element(SEQUENCE, &fields.concat());
+        let converted = pkcs8_from_ec(&ec).expect("it names its curve");
+        assert_eq!(key_algorithm(&converted), Some(EC_PUBLIC_KEY));
+        let nameless = element(SEQUENCE, &fields[..2].concat());
+        assert_eq!(pkcs8_from_ec(&nameless), None);
+    }
+}

@@ -11,7 +11,7 @@ use mio::{Interest, Token, net::TcpStream};
 use socket2::{SockRef, TcpKeepalive};
 
 use super::{Reactor, SOCKET};
-use crate::error::{Error, Stage};
+use crate::error::{Error, SocketError, Stage};
 
 /// RFC 8305 section 5: the Connection Attempt Delay.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -120,20 +120,12 @@ impl Race {
 }
 
 fn has_no_route(error: &io::Error) -> bool {
-    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable};
+    use SocketError::{Network, SocketAddressNotAvailable, UnsupportedSocketOperation};
     matches!(
-        error.kind(),
-        NetworkUnreachable | HostUnreachable | AddrNotAvailable
-    ) || error.raw_os_error() == Some(ADDRESS_FAMILY_UNSUPPORTED)
+        SocketError::from_io(error),
+        Network | SocketAddressNotAvailable | UnsupportedSocketOperation
+    )
 }
-
-/// `EAFNOSUPPORT`: a system without IPv6.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const ADDRESS_FAMILY_UNSUPPORTED: i32 = 97;
-#[cfg(windows)]
-const ADDRESS_FAMILY_UNSUPPORTED: i32 = 10047;
-#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
-const ADDRESS_FAMILY_UNSUPPORTED: i32 = 47;
 
 fn begin(address: SocketAddr, token: Token, reactor: &Reactor) -> io::Result<TcpStream> {
     let mut socket = TcpStream::connect(address)?;

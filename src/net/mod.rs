@@ -9,6 +9,7 @@ pub mod dial;
 pub mod endpoint;
 mod listen;
 mod offload;
+mod pins;
 pub mod proxy;
 mod reactor;
 pub mod resolve;

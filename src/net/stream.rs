@@ -73,6 +73,8 @@ impl Stream {
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.transport {
             Transport::Plain(socket) => retry(|| socket.write(bytes)),
+            // OpenSSL takes an empty write for an error.
+            Transport::Tls(_) if bytes.is_empty() => Ok(0),
             Transport::Tls(stream) => retry(|| stream.write(bytes)),
         }
     }

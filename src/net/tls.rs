@@ -1,25 +1,25 @@
-//! TLS, by the platform's library. The only file that names `native_tls`.
+//! TLS, by the platform's library. Only this file and its `failure` name `native_tls`.
+
+mod failure;
 
 use std::{
-    error::Error as _,
     fmt,
     io::{self, Read, Write},
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use mio::{Interest, net::TcpStream};
 use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsAcceptor, TlsConnector};
-use sha2::{Digest, Sha256};
 
 use super::{
     Reactor, SOCKET, Stream,
     credentials::{self, invalid},
-    der,
     offload::offload,
+    pins::{self, Pin},
 };
 use crate::error::{Error, Stage, TlsError};
+use failure::reason;
 
 /// What a script may say about TLS. Nothing is checked before it is used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -54,9 +54,7 @@ pub fn connect(
     let stream = handshake(socket, reactor, &format!("'{name}'"), |wire| {
         connector.connect(&name, wire)
     })?;
-    if !pins.is_empty() {
-        check_pins(&stream, &pins, &name).map_err(Error::Tls)?;
-    }
+    check_pins(&stream, &pins, &name).map_err(Error::Tls)?;
     Ok(Stream::tls(stream))
 }
 
@@ -77,7 +75,7 @@ impl Acceptor {
         });
         TlsAcceptor::new(identity.map_err(Error::Tls)?)
             .map(|acceptor| Self { acceptor })
-            .map_err(|error| Error::Tls(invalid("key", &reason(&error.to_string()))))
+            .map_err(|error| Error::Tls(unfit(&error)))
     }
 
     /// Makes an accepted socket a TLS stream.
@@ -108,7 +106,7 @@ impl TlsStream {
             // Without a close_notify the stream may be cut short. The closing handshake of
             // RFC 6455 tells whether it was, so this is an end like any other.
             Err(error) if self.session.get_ref().ended && !would_block(&error) => Ok(0),
-            result => result.map_err(session_error),
+            result => result.map_err(failure::of_session),
         }
     }
 
@@ -118,11 +116,11 @@ impl TlsStream {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.session.write(bytes).map_err(session_error)
+        self.session.write(bytes).map_err(failure::of_session)
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.session.flush().map_err(session_error)
+        self.session.flush().map_err(failure::of_session)
     }
 
     pub(super) fn notify_close(&mut self) {
@@ -196,7 +194,7 @@ where
                 reactor.wait()?;
                 unfinished.handshake()
             }
-            Err(HandshakeError::Failure(error)) => return Err(handshake_error(&error, peer)),
+            Err(HandshakeError::Failure(error)) => return Err(failure::of_handshake(&error, peer)),
         };
     };
     session.get_mut().established = true;
@@ -219,57 +217,32 @@ impl TlsOptions {
             Ok(url::Host::Domain(name)) => Ok(name),
             _ => Err(invalid(
                 "server_name",
-                &format!("is no host's name: '{name}'"),
+                format_args!("is no host's name: '{name}'"),
             )),
         }
     }
 
     fn pins(&self) -> Result<Vec<Pin>, TlsError> {
-        self.pins.iter().map(|pin| parse_pin(pin)).collect()
+        self.pins.iter().map(|text| pins::parse(text)).collect()
     }
 }
 
-/// SHA-256 of a SubjectPublicKeyInfo.
-type Pin = [u8; 32];
-
-fn parse_pin(text: &str) -> Result<Pin, TlsError> {
-    let digits = text.strip_prefix("sha256/").unwrap_or(text);
-    let bytes = match digits.len() {
-        // "sha256//" is curl's prefix. The slash may be base64 too: only the length tells.
-        45 if digits.starts_with('/') => BASE64.decode(&digits.as_bytes()[1..]),
-        64 => HEXLOWER_PERMISSIVE.decode(digits.as_bytes()),
-        _ => BASE64.decode(digits.as_bytes()),
-    };
-    bytes
-        .ok()
-        .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| {
-            invalid(
-                "pins",
-                &format!("holds no SHA-256 in base64 or hex: '{text}'"),
-            )
-        })
-}
-
+/// Checks the peer's key against the pins, if there are any.
 fn check_pins(stream: &TlsStream, pins: &[Pin], name: &str) -> Result<(), TlsError> {
-    let internal = |error: native_tls::Error| TlsError::Internal(error.to_string());
-    let certificate = stream.session.peer_certificate().map_err(internal)?;
-    let Some(certificate) = certificate else {
-        return Err(TlsError::Handshake(format!(
-            "'{name}' sent no certificate to check the pins against"
-        )));
-    };
-    let certificate = certificate.to_der().map_err(internal)?;
-    let key = der::subject_public_key_info(&certificate)
-        .ok_or_else(|| TlsError::Internal(format!("the certificate of '{name}' holds no key")))?;
-    let found: Pin = Sha256::digest(key).into();
-    if pins.contains(&found) {
+    if pins.is_empty() {
         return Ok(());
     }
-    Err(TlsError::Handshake(format!(
-        "pin mismatch: the key of '{name}' is sha256/{}, which is not among the pins",
-        BASE64.encode(&found)
-    )))
+    let internal = |error: native_tls::Error| TlsError::Internal(error.to_string());
+    let certificate = stream.session.peer_certificate().map_err(internal)?;
+    let certificate = certificate
+        .map(|certificate| certificate.to_der())
+        .transpose();
+    match certificate.map_err(internal)? {
+        Some(certificate) => pins::check(pins, &certificate, name),
+        None => Err(TlsError::Handshake(format!(
+            "pin mismatch: '{name}' sent no certificate"
+        ))),
+    }
 }
 
 /// How many connectors are kept. Each costs tens of milliseconds to make, as it reads the
@@ -331,7 +304,7 @@ impl Recipe {
         builder.danger_accept_invalid_certs(self.skip_verification);
         builder.danger_accept_invalid_hostnames(self.skip_verification);
         builder.build().map_err(|error| match self.identity {
-            Some(_) => invalid("key", &reason(&error.to_string())),
+            Some(_) => unfit(&error),
             None => TlsError::Internal(error.to_string()),
         })
     }
@@ -375,7 +348,7 @@ fn protocol(version: &str) -> Result<Protocol, TlsError> {
         "1.3" => Ok(Protocol::Tlsv13),
         other => Err(invalid(
             "min_version",
-            &format!("is no version of TLS: '{other}'"),
+            format_args!("is no version of TLS: '{other}'"),
         )),
     }
 }
@@ -391,7 +364,7 @@ fn authorities(bytes: &[u8]) -> Result<Vec<Certificate>, TlsError> {
         Ok(_) => Err(invalid("ca", "holds no certificate")),
         Err(error) => Err(invalid(
             "ca",
-            &format!("holds no certificate: {}", reason(&error.to_string())),
+            format_args!("holds no certificate: {}", reason(&error)),
         )),
     }
 }
@@ -413,140 +386,33 @@ fn load_key(certificate: &[u8], key: Option<&[u8]>) -> Result<Vec<u8>, TlsError>
 fn check_pair(certificate: &[u8], key: &[u8]) -> Result<(), TlsError> {
     let mut builder = TlsConnector::builder();
     let checked = builder.identity(identity(certificate, key)?).build();
-    checked
-        .map(drop)
-        .map_err(|error| invalid("key", &reason(&error.to_string())))
+    checked.map(drop).map_err(|error| unfit(&error))
 }
 
 fn identity(certificate: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
     if credentials::is_pem(certificate) {
         // OpenSSL compares only keys of one algorithm, and ignores others silently.
         if !credentials::same_algorithm(certificate, key) {
-            return Err(invalid(
-                "key",
-                "is not the certificate's: key algorithm mismatch",
-            ));
+            return Err(unfit(&"key algorithm mismatch"));
         }
-        return Identity::from_pkcs8(certificate, key).map_err(|error| {
-            invalid(
-                "certificate",
-                &format!(
-                    "cannot be used with its key: {}",
-                    reason(&error.to_string())
-                ),
-            )
-        });
+        return Identity::from_pkcs8(certificate, key).map_err(|error| unfit(&error));
     }
     let password = std::str::from_utf8(key)
         .map_err(|_| invalid("key", "is no password for PKCS#12: it is not UTF-8"))?;
     Identity::from_pkcs12(certificate, password).map_err(|error| {
         invalid(
             "certificate",
-            &format!("cannot be read as PKCS#12: {}", reason(&error.to_string())),
+            format_args!("cannot be read as PKCS#12: {}", reason(&error)),
         )
     })
 }
 
-fn handshake_error(error: &native_tls::Error, peer: &str) -> Error {
-    if let Some(cause) = io_cause(error) {
-        return match cause.kind() {
-            io::ErrorKind::UnexpectedEof => Error::Dropped(Stage::Tls),
-            _ => Error::Io(Stage::Tls, copy(cause)),
-        };
-    }
-    Error::Tls(TlsError::Handshake(in_plain_words(
-        &error.to_string(),
-        peer,
-    )))
-}
-
-/// The socket's error in an error of the TLS library.
-fn io_cause(error: &native_tls::Error) -> Option<&io::Error> {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(cause) = cause.downcast_ref() {
-            return Some(cause);
-        }
-        source = cause.source();
-    }
-    None
-}
-
-fn copy(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => error.kind().into(),
-    }
+fn unfit(error: &impl fmt::Display) -> TlsError {
+    let reason = reason(error);
+    let text = format!("the options 'certificate' and 'key' cannot be used: {reason}");
+    TlsError::InvalidUserData(text)
 }
 
 fn would_block(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
-}
-
-/// An error of an established session: the socket's own as it is, the library's in plain
-/// words, as a [`TlsError`] inside.
-fn session_error(error: io::Error) -> io::Error {
-    if error.kind() != io::ErrorKind::Other {
-        return error;
-    }
-    let words = in_plain_words(&error.to_string(), "the peer");
-    io::Error::other(TlsError::Handshake(words))
-}
-
-/// Says in plain words what the TLS library says in its own. native-tls hands out nothing but
-/// text, so the phrases of OpenSSL are looked for; what is not known is passed on as it is.
-fn in_plain_words(text: &str, peer: &str) -> String {
-    let lower = text.to_lowercase().replace("self signed", "self-signed");
-    let says = |phrase: &str| lower.contains(phrase);
-    if let Some((_, alert)) = lower.split_once(" alert ") {
-        let alert = alert.split(':').next().unwrap_or(alert);
-        return match alert {
-            "protocol version" => no_common_version(peer),
-            _ => format!("{peer} refused the connection: {alert}"),
-        };
-    }
-    if says("unsupported protocol") || says("no protocols available") {
-        return no_common_version(peer);
-    }
-    if says("wrong version number") {
-        return format!("{peer} does not speak TLS");
-    }
-    if !says("certificate verify failed") {
-        return format!("no TLS with {peer}: {}", reason(text));
-    }
-    if says("has expired") {
-        format!("the certificate of {peer} has expired")
-    } else if says("not yet valid") {
-        format!("the certificate of {peer} is not yet valid")
-    } else if says("hostname mismatch") || says("ip address mismatch") {
-        format!("the certificate is not for {peer}")
-    } else if says("(self-signed certificate)") {
-        format!("the certificate of {peer} is self-signed")
-    } else if says("issuer certificate") || says("verify the first") || says("in certificate chain")
-    {
-        format!("the certificate of {peer} has an unknown issuer")
-    } else {
-        format!(
-            "the certificate of {peer} is refused: {}",
-            verify_result(text)
-        )
-    }
-}
-
-fn no_common_version(peer: &str) -> String {
-    format!("no protocol version of TLS in common with {peer}")
-}
-
-/// OpenSSL's reason in "error:CODE:LIBRARY:FUNCTION:REASON:FILE:LINE:DATA".
-fn reason(text: &str) -> String {
-    match text.strip_prefix("error:") {
-        Some(fields) => fields.split(':').nth(3).unwrap_or(fields).to_owned(),
-        None => text.to_owned(),
-    }
-}
-
-/// The result of the verification, which native-tls adds in parentheses.
-fn verify_result(text: &str) -> &str {
-    let inside = text.rsplit_once('(').map(|(_, inside)| inside);
-    inside.map_or(text, |inside| inside.trim_end_matches(')'))
 }

@@ -114,7 +114,7 @@ describe("a WebSocket that nobody refers to", function()
     drive(function()
       return ended
     end)
-    sockets.finish(socket)
+    sockets.reach(socket, 3)
     collect()
     assert.is_nil(refs.accepted)
     assert.is_nil(refs.server)

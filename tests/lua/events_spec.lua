@@ -294,23 +294,25 @@ describe("events", function()
     end)
 
     it("send and disconnect on another connection", function()
-      local other = recorder.new()
-      local target = websocket.connect(server:url("/echo"), nil, other.callback)
-      other:wait("CONNECTED")
-      local events = recorder.new({
-        CONNECTED = function(connection)
-          target:send("from afar")
-          connection:send("from here")
+      local first, second
+      local seconds = recorder.new({
+        CONNECTED = function()
+          first:send("from afar")
         end,
-        DISCONNECTED = function()
-          target:disconnect()
-        end,
-        MESSAGE = at_last(1),
       })
-      websocket.connect(server:url("/echo"), nil, events.callback)
-      other:wait("DISCONNECTED")
-      assert.equal(1, events:count("DISCONNECTED"))
-      assert.same({ "from afar" }, other:messages())
+      local firsts = recorder.new({
+        CONNECTED = function()
+          second = websocket.connect(server:url("/echo"), nil, seconds.callback)
+        end,
+        MESSAGE = function(connection)
+          second:disconnect()
+          connection:disconnect()
+        end,
+      })
+      first = websocket.connect(server:url("/echo"), nil, firsts.callback)
+      firsts:wait("DISCONNECTED")
+      seconds:wait("DISCONNECTED")
+      assert.same({ "from afar" }, firsts:messages())
     end)
   end)
 

@@ -87,13 +87,6 @@ hosts_file @DIRECTORY@/hosts]]
 
   local function squid(rules)
     return function()
-      local directory = program.certificates()
-      local hosts = assert(io.open(directory .. "hosts", "w"))
-      hosts:write("127.0.0.1 localhost rsa.localhost other.localhost origin.example\n")
-      hosts:close()
-      local passwords = assert(io.open(directory .. "passwords", "w"))
-      passwords:write("user:$apr1$salt$QltwFgPIQOCPHQoQS2Ocl.\n") -- p@ss
-      passwords:close()
       return program.squid(rules)
     end
   end

@@ -44,18 +44,25 @@ describe("params.protocol", function()
     end)
   end
 
-  it("raises for what is no token, and for a repeated one", function()
-    for _, protocol in ipairs({
-      "",
-      "two words",
-      "a,b",
-      { "chat", "" },
-      { "chat", "chat" },
-      { 1, {} },
-    }) do
+  it("raises for what is no token", function()
+    for _, protocol in ipairs({ "", "two words", "a,", { "chat", "" }, { "chat", 1 }, { {} } }) do
       raises("protocol", function()
         websocket.connect("ws://127.0.0.1/", { protocol = protocol }, function() end)
       end)
     end
+  end)
+
+  it("offers each name once", function()
+    local server = peer.start("node")
+    for _, protocol in ipairs({ "chat, echo, chat", { "chat", "echo", "chat" } }) do
+      local events = recorder.new()
+      local params = { protocol = protocol }
+      local connection = websocket.connect(server:url("/headers"), params, events.callback)
+      local lines = events:wait("MESSAGE").message
+      assert.equal("chat, echo", lines:match("Sec%-WebSocket%-Protocol: ([^\n]*)"))
+      connection:disconnect()
+      events:wait("DISCONNECTED")
+    end
+    server:stop()
   end)
 end)

@@ -1,3 +1,4 @@
+local clock = require("support.clock")
 local peer = require("support.peer")
 local program = require("support.program")
 local recorder = require("support.recorder")
@@ -207,6 +208,78 @@ describe("TLS", function()
     assert.are.equal("hello\n", output)
     server:close()
     recorder.step()
+  end)
+
+  it("connects a thousand times, 50 at a time #long", function()
+    local server = program.own_tls("rsa")
+    local url = ("wss://rsa.localhost:%d/"):format(server.port)
+    local params = trusting()
+    params.timeout = 60000
+    local started, ended, clean, failures = 0, 0, 0, {}
+    local function start()
+      started = started + 1
+      websocket.connect(url, params, function(_, connection, data)
+        if data.event == websocket.EVENT_CONNECTED then
+          connection:disconnect()
+        elseif data.event == websocket.EVENT_ERROR then
+          failures[#failures + 1] = data.message
+        else
+          ended = ended + 1
+          clean = clean + (data.clean and 1 or 0)
+          if started < 1000 then
+            start()
+          end
+        end
+      end)
+    end
+    for _ = 1, 50 do
+      start()
+    end
+    clock.drive(function()
+      return ended == 1000
+    end, recorder.step, "the end of all", 120)
+    assert.are.same({}, failures)
+    assert.are.equal(1000, clean)
+    server:stop()
+  end)
+
+  it("keeps an idle connection in little memory #long", function()
+    local plain, encrypted = program.own(), program.own_tls("rsa")
+    local script = [[
+      local websocket = require("websocket")
+      local process = require("support.process")
+      local function open(url, count)
+        local connected = 0
+        for _ = 1, count do
+          websocket.connect(url, { timeout = 60000, tls = { ca = %q } }, function(_, _, data)
+            assert(data.event == websocket.EVENT_CONNECTED, data.message)
+            connected = connected + 1
+          end)
+          while websocket.update() > 0 do end
+        end
+        while connected < count do
+          websocket.wait(100)
+        end
+        collectgarbage()
+        collectgarbage()
+      end
+      local url = %q
+      open(url, 10) -- what all of them share
+      local before = process.resident()
+      open(url, 300)
+      io.write((process.resident() - before) / 300 / 1024)
+      os.exit(0)
+    ]]
+    local limits = { ["ws://rsa.localhost:"] = 36, ["wss://rsa.localhost:"] = 110 }
+    local ports =
+      { ["ws://rsa.localhost:"] = plain.port, ["wss://rsa.localhost:"] = encrypted.port }
+    for prefix, limit in pairs(limits) do
+      local source = script:format(program.path("root.pem"), prefix .. ports[prefix])
+      local output = program.lua("package.path = 'tests/lua/?.lua;' .. package.path " .. source)
+      assert.is_true(tonumber(output) and tonumber(output) <= limit, prefix .. " " .. output)
+    end
+    plain:stop()
+    encrypted:stop()
   end)
 
   it("does not serve with a key that is not its certificate's", function()

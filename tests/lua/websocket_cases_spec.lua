@@ -560,7 +560,7 @@ describe("WebSocket", function()
         local event = echo(socket, text)
         assert.is_true(event.data == text)
         assert.is_false(event.binary)
-        local bytes = ("\0\255"):rep(size / 2) .. ("\128"):rep(size % 2)
+        local bytes = ("\0\255"):rep(math.floor(size / 2)) .. ("\128"):rep(size % 2)
         event = echo(socket, bytes, "binary")
         assert.is_true(event.data == bytes)
         assert.is_true(event.binary)
@@ -596,7 +596,7 @@ describe("WebSocket", function()
       { "false", false },
       { "a plain table", {} },
       { "a function", print },
-      { "a coroutine", coroutine.create(print) },
+      { "a coroutine", coroutine.create(function() end) },
     }
     for _, case in ipairs(no_message) do
       it("refuses " .. case[1], function()

@@ -6,6 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -56,16 +57,27 @@ pub fn installed(name: &str) -> bool {
         .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
         .any(|directory| directory.join(name).is_file());
     if !found {
-        // Past the capture of a test's output: what is not tested must be seen.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: {name} is not installed");
+        skipped(&format!("{name} is not installed"));
     }
     found
 }
 
-/// A port that was free a moment ago, for programs that cannot tell which one they took.
+/// Says that something is not tested, past the capture of a test's output: it must be seen.
+pub fn skipped(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
+}
+
+/// A free port, for programs that cannot tell which one they took. It is none of those that
+/// the system gives to sockets that let it choose, so nobody takes it meanwhile.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    listener.local_addr().expect("it is bound").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = (std::process::id() * 64 % 10_000) as u16;
+    loop {
+        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Fills in the `@NAME@`s of a configuration and writes it to `path`.

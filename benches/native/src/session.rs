@@ -203,7 +203,8 @@ impl Work {
                 Self::Sink { swallowed } if payload == b"stat" => {
                     frame(0x80 | TEXT, swallowed.to_string().as_bytes(), output);
                 }
-                Self::Sink { swallowed } => *swallowed += 1,
+                // A fragmented message counts once: its last frame has FIN.
+                Self::Sink { swallowed } => *swallowed += u64::from(first >> 7),
                 Self::Blast(blast) => blast.started = true,
                 Self::Upgrade => {}
             },

@@ -16,11 +16,13 @@ function clock.drive(condition, step, what, seconds)
   end
 end
 
+function clock.rest()
+  system.sleep(0.002)
+end
+
 -- For what no event announces: a thread that ends, a file that appears.
 function clock.poll(condition, what, seconds)
-  clock.drive(condition, function()
-    system.sleep(0.002)
-  end, what, seconds)
+  clock.drive(condition, clock.rest, what, seconds)
 end
 
 -- How many milliseconds a call took.

@@ -34,9 +34,24 @@ function program.installed(name)
   return succeeds("PATH=$PATH:/usr/sbin command -v " .. name)
 end
 
+-- Whether the system lets us have a network of our own.
+function program.has_namespaces()
+  return succeeds("unshare --map-root-user --net true")
+end
+
+-- A free port. It is none of those that the system gives to sockets that let it choose, so
+-- nobody takes it meanwhile.
 function program.free_port()
-  local script = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); "
-    .. "print(s.getsockname()[1])"
+  local script = [[
+import random, socket
+while True:
+    try:
+        socket.socket().bind(("127.0.0.1", port := random.randrange(20000, 30000)))
+        break
+    except OSError:
+        pass
+print(port)
+]]
   return tonumber(output_of("build/venv/bin/python -c " .. quote(script)))
 end
 
@@ -62,16 +77,23 @@ end
 function Program:stop()
   self:signal("KILL")
   self.output:close()
+  if self.directory then
+    succeeds("rm -r " .. self.directory)
+  end
 end
 
-local function fill_in(name, values)
+local function write(path, text)
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+end
+
+local function fill_in(name, values, directory)
   local file = assert(io.open(SOURCE .. name))
   local text = file:read("*a"):gsub("@(%u+)@", values)
   file:close()
-  local path = ("%s%d-%s"):format(DIRECTORY, values.PORT or values.TLS, name)
-  file = assert(io.open(path, "w"))
-  file:write(text)
-  file:close()
+  local path = ("%s%d-%s"):format(directory, values.PORT or values.TLS, name)
+  write(path, text)
   return path
 end
 
@@ -101,18 +123,29 @@ function program.nginx(backend)
   local directory = program.certificates()
   local values = { DIRECTORY = directory, BACKEND = backend }
   values.TLS, values.OLD = program.free_port(), program.free_port()
-  local path = fill_in("nginx.conf", values)
+  local path = fill_in("nginx.conf", values, directory)
   local command = ("exec nginx -p %s -e %snginx.log -c %s"):format(directory, directory, path)
   local nginx = start(command, values.TLS)
   nginx.old_port = values.OLD
   return nginx
 end
 
+-- Squid with these rules. It knows "user" by the password "p@ss", and a host by a name that
+-- only its own hosts file has.
 function program.squid(rules)
-  local directory = program.certificates()
+  -- Squid changes to a user of its own, who must be able to read its files.
+  local directory = os.tmpname()
+  os.remove(directory)
+  assert(lfs.mkdir(directory))
+  local names = "127.0.0.1 localhost rsa.localhost other.localhost origin.example\n"
+  write(directory .. "/hosts", names)
+  write(directory .. "/passwords", "user:$apr1$salt$QltwFgPIQOCPHQoQS2Ocl.\n")
   local values = { DIRECTORY = directory, PORT = program.free_port() }
   values.RULES = rules:gsub("@DIRECTORY@", directory)
-  return start("exec squid -N -f " .. fill_in("squid.conf", values), values.PORT)
+  local path = fill_in("squid.conf", values, directory .. "/")
+  local squid = start("exec squid -N -f " .. path, values.PORT)
+  squid.directory = directory
+  return squid
 end
 
 function program.microsocks(arguments)
@@ -135,20 +168,55 @@ function program.answers()
   return setmetatable({ output = output, pid = pid, port = tonumber(port) }, Program)
 end
 
+-- This Lua, as it was called.
+local function interpreter()
+  local index = 0
+  while arg[index - 1] do
+    index = index - 1
+  end
+  return arg[index]
+end
+
+local function write_script(script)
+  local path = os.tmpname()
+  write(path, script)
+  return path
+end
+
 -- Runs a script in a new process of this Lua, and returns what it prints.
 function program.lua(script, prefix)
-  local interpreter = 0
-  while arg[interpreter - 1] do
-    interpreter = interpreter - 1
-  end
-  local path = os.tmpname()
-  local file = assert(io.open(path, "w"))
-  file:write(script)
-  file:close()
-  local output =
-    output_of(("%s timeout 60 %s %s 2>&1"):format(prefix or "", arg[interpreter], path))
+  local path = write_script(script)
+  local command = ("%s timeout 60 %s %s 2>&1"):format(prefix or "", interpreter(), path)
+  local output = output_of(command)
   os.remove(path)
   return output
+end
+
+-- A server of ours in a process of its own, which sends every message back.
+local function own(tls)
+  local port = program.free_port()
+  local path = write_script(([[
+    local websocket = require("websocket")
+    local params = { port = %d, timeout = 60000, tls = %s }
+    assert(websocket.listen(params, function(_, connection, data)
+      if data.event == websocket.EVENT_MESSAGE then
+        connection:send(data.message, { type = data.type })
+      end
+    end))
+    websocket.run()
+  ]]):format(port, tls))
+  local server = start(("exec %s %s"):format(interpreter(), path), port)
+  os.remove(path)
+  return server
+end
+
+function program.own()
+  return own("nil")
+end
+
+function program.own_tls(name)
+  local identity = "{ certificate = %q, key = %q }"
+  return own(identity:format(program.path(name .. ".pem"), program.path(name .. ".key")))
 end
 
 return program

@@ -71,9 +71,14 @@ end
 
 -- A log of this socket up to its "close".
 function sockets.finish(socket, lines)
-  lines = lines or sockets.log(socket)
+  if not lines then
+    lines = sockets.log(socket)
+    if socket.readyState == 3 then
+      return lines
+    end
+  end
   sockets.drive(function()
-    return lines.close or socket.readyState == 3
+    return lines.close
   end, "close")
   return lines
 end

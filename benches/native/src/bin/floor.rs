@@ -21,7 +21,7 @@ use tungstenite::{
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Messages in all that `fan` sends, at least one round.
-const FAN_MESSAGES: usize = 50_000;
+const FAN_MESSAGES: usize = 20_000;
 
 fn main() -> Fallible<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -1,0 +1,97 @@
+"""The table on the terminal, and build/bench.json."""
+
+import dataclasses
+import json
+import os
+import platform
+import subprocess
+
+from .build import BUILD
+from .clients import OURS
+
+JSON = BUILD.parent / "bench.json"
+
+
+def machine():
+    """What the figures hold for."""
+    cpu = "unknown"
+    with open("/proc/cpuinfo", encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                cpu = line.split(":", 1)[1].strip()
+                break
+    return {
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)),
+        "system": f"{platform.system()} {platform.release()}",
+        "luajit": version("luajit", "-v"),
+        "lua5.4": version("lua5.4", "-v"),
+        "load": [round(it, 2) for it in os.getloadavg()],
+    }
+
+
+def version(*command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return " ".join((done.stdout + done.stderr).split()[:2])
+
+
+def show(row):
+    """One row: its bar, then everybody's figure, ours with the verdict."""
+    print(f"\n{row.title}, {row.unit}    bar: {row.bar}")
+    parts = []
+    for name in sorted(row.values, key=lambda name: order(name, row.values)):
+        verdict = {True: " (met)", False: " (missed)", None: ""}[row.met.get(name)]
+        parts.append(f"{name} {figure(row.values[name])}{verdict}")
+    print("    " + "   ".join(parts))
+    if row.note:
+        print(f"    {row.note}")
+
+
+def order(name, values):
+    """Ours first, then the floor, then the peers, fastest first."""
+    for place, ours in enumerate(OURS):
+        if name.startswith(ours):
+            return (0, place, name)
+    return (1, 0, name) if name == "floor" else (2, values[name], name)
+
+
+def figure(value):
+    """Three digits that count."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+
+
+def show_growth(growth):
+    titles = {
+        "receive": "receive, µs per message over its size in bytes",
+        "send": "send, µs per message over its size in bytes",
+        "fan": "one 32 B echo on each connection, µs per message over connections",
+    }
+    for kind, lines in growth.items():
+        points = [x for x, _ in next(iter(lines.values()), [])]
+        print(f"\n{titles[kind]}")
+        print("    " + "".join(f"{label(x):>9}" for x in ["", *points]))
+        for name, line in lines.items():
+            print("    " + f"{name:>9}" + "".join(f"{figure(us):>9}" for _, us in line))
+
+
+def label(number):
+    if not isinstance(number, int):
+        return number
+    for power, suffix in ((20, "Mi"), (10, "Ki")):
+        if number >= 1 << power and number % (1 << power) == 0:
+            return f"{number >> power}{suffix}"
+    return str(number)
+
+
+def write(rows, growth, tables, repeats):
+    result = {
+        "machine": machine(),
+        "repeats": repeats,
+        "rows": [dataclasses.asdict(row) for row in rows],
+        "growth": growth,
+        "tables": tables,
+    }
+    JSON.parent.mkdir(parents=True, exist_ok=True)
+    JSON.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")

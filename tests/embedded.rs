@@ -1,0 +1,111 @@
+//! The module inside a host written in Rust, on whichever Lua the features choose.
+
+mod host;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use host::{PATIENCE, run_until, state};
+use mlua::{Function, Lua};
+
+#[test]
+fn the_echo_example_runs() {
+    let (lua, update) = state();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/echo.lua");
+    let frame: Function = lua
+        .load(script)
+        .call((None::<String>, true))
+        .expect("examples/echo.lua runs");
+    run_until(&[&update], "the end of examples/echo.lua", || {
+        frame
+            .call::<bool>(0.0)
+            .expect("frame says whether it is done")
+    });
+}
+
+#[test]
+fn states_do_not_see_each_other() {
+    let (first, first_update) = state();
+    let (second, second_update) = state();
+    for lua in [&first, &second] {
+        lua.load(
+            r#"
+            ended = 0
+            require("websocket").connect("no url", nil, function(_, _, data)
+              if data.event == require("websocket").EVENT_DISCONNECTED then
+                ended = ended + 1
+              end
+            end)
+            "#,
+        )
+        .exec()
+        .expect("connects");
+    }
+    let ended = |lua: &Lua| lua.globals().get::<u32>("ended").expect("a count");
+    run_until(&[&first_update], "the first state's end", || {
+        ended(&first) == 1
+    });
+    assert_eq!(ended(&second), 0);
+    run_until(&[&second_update], "the second state's end", || {
+        ended(&second) == 1
+    });
+}
+
+#[test]
+fn a_state_has_one_module() {
+    let (lua, _) = state();
+    let again = websocket::open(&lua).expect("opens again");
+    let same: bool = lua
+        .load("return ... == require('websocket')")
+        .call(again)
+        .expect("compares");
+    assert!(same);
+}
+
+#[test]
+fn an_error_of_a_callback_reaches_the_host_with_its_traceback() {
+    let (lua, update) = state();
+    lua.load(
+        r#"
+        require("websocket").connect("no url", nil, function()
+          error("on purpose")
+        end)
+        "#,
+    )
+    .set_name("=script")
+    .exec()
+    .expect("connects");
+    let deadline = Instant::now() + PATIENCE;
+    let problem = loop {
+        assert!(Instant::now() < deadline, "timed out waiting for the error");
+        match update.call::<u32>(()) {
+            Ok(_) => std::thread::sleep(Duration::from_millis(1)),
+            Err(problem) => break problem.to_string(),
+        }
+    };
+    assert!(problem.contains("script:3: on purpose"), "{problem}");
+    assert!(problem.contains("stack traceback"), "{problem}");
+}
+
+#[test]
+fn a_host_prepares_for_each_callback() {
+    let (lua, update) = state();
+    lua.load(
+        r#"
+        local websocket = require("websocket")
+        called = {}
+        function websocket.oncallback(callback, self, connection, data)
+          called[#called + 1] = "before"
+          callback("instance", connection, data)
+        end
+        websocket.connect("no url", nil, function(self)
+          called[#called + 1] = self
+        end)
+        "#,
+    )
+    .exec()
+    .expect("connects");
+    let called = || lua.globals().get::<Vec<String>>("called").expect("strings");
+    run_until(&[&update], "two events", || called().len() == 4);
+    assert_eq!(called(), ["before", "instance", "before", "instance"]);
+}

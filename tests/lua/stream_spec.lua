@@ -1,0 +1,333 @@
+-- Straight-line code: `open`, `receive` and `messages`, in coroutines and outside.
+local clock = require("support.clock")
+local leaks = require("support.leaks")
+local peer = require("support.peer")
+local process = require("support.process")
+local sockets = require("support.sockets")
+local websocket = require("websocket")
+
+local drive, serve = sockets.drive, sockets.serve
+local TEXT = { type = websocket.DATA_TYPE_TEXT }
+
+describe("straight-line code", function()
+  before_each(sockets.begin)
+  after_each(sockets.close_all)
+
+  local function open(url, params)
+    local connection = assert(websocket.open(url, params))
+    leaks.watch(connection)
+    return connection
+  end
+
+  -- Runs the functions as coroutines until all have ended.
+  local function run(functions)
+    local ended = 0
+    for _, body in ipairs(functions) do
+      local thread = coroutine.create(function()
+        body()
+        ended = ended + 1
+      end)
+      assert(coroutine.resume(thread))
+    end
+    drive(function()
+      return ended == #functions
+    end, "the end of the coroutines")
+  end
+
+  -- Each behaves the same in a coroutine and outside.
+  local function it_both(name, body)
+    it(name .. ", outside a coroutine", body)
+    it(name .. ", in a coroutine", function()
+      run({ body })
+    end)
+  end
+
+  it_both("opens, sends, receives and closes", function()
+    local connection = open(serve({ protocols = "chat" }).url, { protocol = "chat" })
+    assert.equal("open", connection:state())
+    assert.equal("chat", connection.protocol)
+    connection:send("hello", TEXT)
+    connection:send("\0\255")
+    local message, kind = connection:receive()
+    assert.equal("hello", message)
+    assert.equal(websocket.DATA_TYPE_TEXT, kind)
+    message, kind = connection:receive(10000)
+    assert.equal("\0\255", message)
+    assert.equal(websocket.DATA_TYPE_BINARY, kind)
+    connection:disconnect(3000, "done")
+    assert.same({ nil, "done", 3000 }, { connection:receive() })
+    assert.same({ nil, "done", 3000 }, { connection:receive() })
+  end)
+
+  it_both("gets nil, the error's text and number where it cannot connect", function()
+    local gone = websocket.WebSocketServer()
+    gone:close()
+    local connection, message, code = websocket.open(gone.url)
+    assert.is_nil(connection)
+    assert.matches("refused", message)
+    assert.equal(websocket.ERROR_CONNECTION_REFUSED, code)
+    connection, message, code = websocket.open("no URL")
+    assert.is_nil(connection)
+    assert.matches("URL", message)
+    assert.is_number(code)
+  end)
+
+  it_both("times out, and receives later what comes later", function()
+    local connection = open(serve().url)
+    local message, reason
+    local took = clock.milliseconds(function()
+      message, reason = connection:receive(60)
+    end)
+    assert.is_nil(message)
+    assert.equal("timeout", reason)
+    assert.is_true(took >= 58, ("it took %.1f ms"):format(took))
+    assert.same({ nil, "timeout" }, { connection:receive(0) })
+    connection:send("x")
+    assert.equal("x", (connection:receive(10000)))
+    connection:disconnect()
+    assert.same({ nil, "", 1000 }, { connection:receive(10000) })
+  end)
+
+  it_both("iterates over messages until the connection closes", function()
+    local server = serve()
+    server.onconnection = function(socket)
+      for i = 1, 10 do
+        socket:send(i, i % 2 == 0 and "binary")
+      end
+      socket:close(3000, "that was all")
+    end
+    local connection = open(server.url)
+    local got = {}
+    for message, kind in connection:messages() do
+      got[#got + 1] = message .. ":" .. kind
+    end
+    assert.equal("1:1 2:2 3:1 4:2 5:1 6:2 7:1 8:2 9:1 10:2", table.concat(got, " "))
+    assert.same({ nil, "that was all", 3000 }, { connection:receive() })
+  end)
+
+  it_both("hears the error's text where the connection breaks", function()
+    local python = peer.start("python")
+    local connection = open(python:url("/drop"))
+    connection:send("x")
+    local message, reason, code = connection:receive()
+    python:stop()
+    assert.is_nil(message)
+    assert.is_true(#reason > 0)
+    assert.equal(1006, code)
+  end)
+
+  it_both("keeps in order what arrives while nobody waits", function()
+    local python = peer.start("python")
+    local connection = open(python:url("/flood?count=1000&size=10"))
+    clock.poll(function()
+      return connection:stats().messages_received == 1000
+    end)
+    for i = 1, 1000 do
+      assert.equal(i, tonumber((connection:receive())))
+    end
+    connection:disconnect()
+    connection:receive()
+    python:stop()
+  end)
+
+  it_both("leaves the script's params as they are", function()
+    local params = { max_receive_queue = 1000 }
+    local connection = open(serve().url, params)
+    assert.same({ max_receive_queue = 1000 }, params)
+    connection:disconnect()
+    connection:receive()
+  end)
+
+  it("runs a hundred coroutines with a connection each", function()
+    local server = serve()
+    local bodies = {}
+    local most, now = 0, 0
+    for i = 1, 100 do
+      bodies[i] = function()
+        local connection = open(server.url, { timeout = 20000 })
+        now = now + 1
+        most = math.max(most, now)
+        for j = 1, 10 do
+          connection:send(("%d of %d"):format(j, i), TEXT)
+          assert.equal(("%d of %d"):format(j, i), (connection:receive()))
+        end
+        while now < 100 and most < 100 do -- until all are open
+          connection:receive(10)
+        end
+        connection:disconnect()
+        assert.same({ nil, "", 1000 }, { connection:receive() })
+        now = now - 1
+      end
+    end
+    run(bodies)
+    assert.equal(100, most)
+  end)
+
+  it("lets a coroutine's error leave `update`, with both tracebacks", function()
+    local connection
+    local thread = coroutine.create(function()
+      connection = open(serve().url)
+      error("on purpose")
+    end)
+    assert(coroutine.resume(thread))
+    local ok, err
+    clock.poll(function()
+      ok, err = pcall(websocket.wait, 100)
+      return not ok
+    end)
+    assert.matches("stream_spec%.lua:%d+: on purpose", err)
+    assert.matches("stream_spec%.lua:%d+: in function", err)
+    connection:disconnect()
+    assert.same({ nil, "", 1000 }, { connection:receive() })
+  end)
+
+  it("passes an error value that is no string as it is", function()
+    local connection
+    local value = {}
+    assert(coroutine.resume(coroutine.create(function()
+      connection = open(serve().url)
+      error(value)
+    end)))
+    local ok, err
+    clock.poll(function()
+      ok, err = pcall(websocket.wait, 100)
+      return not ok
+    end)
+    assert.equal(value, err)
+    connection:disconnect()
+    connection:receive()
+  end)
+
+  it("is not misled by a scheduler that resumes a coroutine too early", function()
+    local server = serve()
+    local result
+    local thread = coroutine.create(function()
+      local connection = open(server.url)
+      connection:send("x")
+      result = connection:receive()
+      connection:disconnect()
+      connection:receive()
+    end)
+    assert(coroutine.resume(thread))
+    drive(function()
+      if coroutine.status(thread) == "suspended" then
+        assert(coroutine.resume(thread))
+      end
+      return coroutine.status(thread) == "dead"
+    end)
+    assert.equal("x", result)
+  end)
+
+  it("refuses a second coroutine that waits for the same connection", function()
+    local connection = open(serve().url)
+    local thread = coroutine.create(function()
+      return connection:receive()
+    end)
+    assert(coroutine.resume(thread))
+    local ok, err
+    assert(coroutine.resume(coroutine.create(function()
+      ok, err = pcall(connection.receive, connection)
+    end)))
+    assert.is_false(ok)
+    assert.matches("another coroutine", err)
+    connection:disconnect()
+    drive(function()
+      return coroutine.status(thread) == "dead"
+    end)
+  end)
+
+  it("refuses to wait in a callback, where nothing would ever come", function()
+    local server = serve()
+    local message
+    server.onconnection = function()
+      local _, err = pcall(websocket.open, server.url)
+      message = err
+    end
+    local socket = sockets.open(server.url)
+    drive(function()
+      return message
+    end)
+    assert.matches("callback", message)
+    socket:close()
+  end)
+
+  it("may start a coroutine in a callback", function()
+    local server = serve()
+    local got
+    server.onconnection = function(socket, request)
+      if request.path == "/first" then
+        coroutine.wrap(function()
+          local connection = open(server.url .. "/second")
+          got = connection:receive()
+          connection:disconnect()
+          connection:receive()
+        end)()
+      else
+        socket:send("for the second")
+      end
+    end
+    sockets.open(server.url .. "/first")
+    drive(function()
+      return got
+    end)
+    assert.equal("for the second", got)
+  end)
+
+  it("raises for a connection that has a callback of its own", function()
+    local ended
+    local connection = websocket.connect(serve().url, nil, function(_, _, data)
+      ended = data.event == websocket.EVENT_DISCONNECTED
+    end)
+    assert.has_error(function()
+      connection:receive()
+    end)
+    assert.has_error(function()
+      connection:messages()
+    end)
+    connection:disconnect()
+    drive(function()
+      return ended
+    end)
+  end)
+
+  it("holds back a peer that sends faster than the script receives", function()
+    local python = peer.start("python")
+    local count, size, limit = 2000, 100000, 4 * 1024 * 1024
+    local target = python:url(("/flood?count=%d&size=%d"):format(count, size))
+    local connection = open(target, { max_receive_queue = limit, compression = false })
+    collectgarbage()
+    local before = process.resident()
+    local received
+    -- Nobody receives: what arrives stops growing.
+    clock.poll(function()
+      websocket.wait(20)
+      local last = received
+      received = connection:stats().messages_received
+      return last == received and received > 0
+    end)
+    assert.is_true(received < count / 2, received .. " messages were read")
+    local grown = process.resident() - before
+    assert.is_true(grown < limit * 3, ("%d bytes more"):format(grown))
+    for i = 1, count do
+      local message = connection:receive()
+      assert.equal(i, tonumber(message:sub(1, 10)))
+    end
+    connection:disconnect()
+    connection:receive()
+    python:stop()
+  end)
+
+  it("leaves no timer behind when a message comes before the time is over", function()
+    local connection = open(serve().url)
+    run({
+      function()
+        for i = 1, 20 do
+          connection:send(tostring(i))
+          assert.equal(tostring(i), (connection:receive(600000)))
+        end
+      end,
+    })
+    connection:disconnect()
+    assert.equal(1000, select(3, connection:receive()))
+  end)
+end)
