@@ -21,6 +21,9 @@ const MAX_READ: usize = 64 * 1024;
 /// A frame's length is believed up to here; beyond, memory follows what really arrives.
 const MAX_TRUST: usize = 1024 * 1024;
 
+/// A slice costs two atomic operations, and a shorter copy no more than that.
+const SLICE_MIN: usize = 128;
+
 /// Messages up to here are copied out of the space they were assembled in, which is used again.
 const MAX_COPY: usize = 16 * 1024;
 
@@ -161,13 +164,15 @@ impl Reader {
             return None;
         }
         let (header, payload) = self.buffer[..start + length].split_at_mut(start);
-        if let &mut [_, _, a, b, c, d] = header {
-            apply_mask(payload, [a, b, c, d], 0);
-            if kind == Kind::Text && std::str::from_utf8(payload).is_err() {
-                apply_mask(payload, [a, b, c, d], 0);
-                return None;
-            }
-        } else if kind == Kind::Text && std::str::from_utf8(payload).is_err() {
+        let mask = match header {
+            &mut [_, _, a, b, c, d] => [a, b, c, d],
+            _ => [0; 4],
+        };
+        if self.expect_mask {
+            apply_mask(payload, mask, 0);
+        }
+        if kind == Kind::Text && std::str::from_utf8(payload).is_err() {
+            apply_mask(payload, mask, 0);
             return None;
         }
         self.buffer.advance(start);
@@ -325,7 +330,7 @@ impl Reader {
     /// among much that is none would not be worth.
     #[inline]
     fn take(&mut self, length: usize) -> Bytes {
-        if length < self.overhead / 8 {
+        if length < SLICE_MIN || length < self.overhead / 8 {
             let payload = Bytes::copy_from_slice(&self.buffer[..length]);
             self.buffer.advance(length);
             return payload;
