@@ -116,6 +116,7 @@ pub struct SendQueueFull {
 pub fn connect(url: String, config: ConnectConfig, workers: &Arc<Workers>) -> Arc<Connection> {
     let limits = config.limits.clone();
     let timeout = config.timeout;
+    let config = Box::new(config);
     let origin = Origin::Dial { url, config };
     spawn(Box::new(origin), timeout, limits, workers)
 }
@@ -288,7 +289,7 @@ impl Stop for Connection {
 enum Origin {
     Dial {
         url: String,
-        config: ConnectConfig,
+        config: Box<ConnectConfig>,
     },
     Accept {
         socket: TcpStream,
@@ -398,7 +399,7 @@ impl Worker {
 
     fn establish(&mut self, origin: Origin) -> Result<Box<Link>, Error> {
         match origin {
-            Origin::Dial { url, config } => self.dial(&url, config),
+            Origin::Dial { url, config } => self.dial(&url, *config),
             Origin::Accept { socket, server } => self.accept(socket, &server),
         }
     }
