@@ -288,6 +288,8 @@ local function release(connection)
   connection._callback, connection._self = nil, nil
 end
 
+local current -- whose callback runs: its `self`
+
 local function drain()
   local call = websocket.oncallback
   if call == plain_call then
@@ -316,6 +318,7 @@ local function drain()
       if event == DISCONNECTED then
         release(connection)
       end
+      current = self
       if call then
         call(callback, self, connection, data)
       else
@@ -325,11 +328,34 @@ local function drain()
   end
 end
 
+local raised, stack -- the last error of a callback, as it was raised
+
 local function traced(problem)
+  raised, stack = problem, traceback and traceback("", 2) or ""
   if traceback and type(problem) == "string" then
-    return traceback(problem, 2)
+    return problem .. stack
   end
   return problem
+end
+
+-- The `self` of a browser-style socket takes the errors of its listeners: they do not leave
+-- `update`. That saves a protected call for each message.
+local function is_taken(problem)
+  local take_error = type(current) == "table" and rawget(current, "_take_error")
+  if take_error then
+    take_error(raised == nil and problem or raised, stack)
+  end
+  return take_error
+end
+
+local function drain_all()
+  local fine, problem
+  repeat
+    raised, stack = nil, ""
+    fine, problem = xpcall(drain, traced)
+  until fine or not is_taken(problem)
+  current = nil
+  return fine, problem
 end
 
 function websocket.update(budget_ms)
@@ -344,7 +370,7 @@ function websocket.update(budget_ms)
     return 0
   end
   delivered, running = 0, true
-  local fine, problem = xpcall(drain, traced)
+  local fine, problem = drain_all()
   running = false
   native.finish()
   if not fine then

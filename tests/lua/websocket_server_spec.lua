@@ -240,7 +240,7 @@ describe("a WebSocketServer", function()
           echo(socket)
         end
       end
-      local output, status = peer.client(kind, server.url .. "/", sockets.step)
+      local output, status = peer.client(kind, server.url, sockets.step)
       assert.equal(0, status, output)
     end)
   end
