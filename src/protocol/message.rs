@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::{
-    Event, Kind, close,
+    Event, Kind, Recycler, close,
     deflate::Decompressor,
     frame::{Header, apply_mask},
     utf8::Utf8,
@@ -41,6 +41,7 @@ pub(super) struct Reader {
     utf8: Utf8,
     /// Where fragments are joined and compressed messages are inflated.
     assembly: Vec<u8>,
+    recycler: Recycler,
 }
 
 /// The frame whose payload is arriving.
@@ -80,6 +81,7 @@ impl Reader {
             message: None,
             utf8: Utf8::default(),
             assembly: Vec::new(),
+            recycler: Recycler::default(),
         }
     }
 
@@ -192,6 +194,7 @@ impl Reader {
             self.buffer = BytesMut::from(&self.buffer[..]);
         }
         self.assembly.shrink_to_fit();
+        self.recycler.clear();
         if let Some(decompressor) = &mut self.decompressor
             && self.message.is_none()
         {
@@ -364,6 +367,9 @@ impl Reader {
         if let Some(mask) = frame.mask {
             apply_mask(piece, mask, frame.position);
         }
+        if self.assembly.capacity() == 0 {
+            self.assembly = self.recycler.take();
+        }
         let checked = self.assembly.len();
         frame.position += available;
         let complete = frame.position == frame.length;
@@ -413,9 +419,7 @@ impl Reader {
             self.assembly.clear();
             payload
         } else {
-            let mut payload = std::mem::take(&mut self.assembly);
-            payload.shrink_to_fit();
-            Bytes::from(payload)
+            self.recycler.share(std::mem::take(&mut self.assembly))
         };
         Ok(Event::Message { kind, payload })
     }
