@@ -21,10 +21,11 @@ local function count_down(from)
   local connection = assert(websocket.open(server.url))
   connection:send(tostring(from), TEXT)
   local heard = {}
-  for message in connection:messages() do
+  local message, reason = connection:receive()
+  while message do
     heard[#heard + 1] = message
+    message, reason = connection:receive() -- in the end: nil, and why
   end
-  local _, reason = connection:receive() -- after the last message: why it ended
   print(("from %d: %s, %s"):format(from, table.concat(heard, " "), reason))
 end
 
