@@ -398,7 +398,7 @@ impl Worker {
 
     fn establish(&mut self, origin: Origin) -> Result<Box<Link>, Error> {
         match origin {
-            Origin::Dial { url, config } => self.dial(&url, *config),
+            Origin::Dial { url, config } => self.dial(&url, config),
             Origin::Accept { socket, server } => self.accept(socket, &server),
         }
     }
