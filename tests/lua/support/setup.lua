@@ -2,6 +2,14 @@
 local busted = require("busted")
 local leaks = require("support.leaks")
 
+-- busted forgets after each file what the file loaded first, and the files of the module must
+-- not come twice. Those for LÖVE and Neovim do not load here.
+for name in pairs(package.preload) do
+  if name:find("^websocket%.") then
+    pcall(require, name)
+  end
+end
+
 local test
 
 busted.subscribe({ "test", "start" }, function(element)
