@@ -24,15 +24,19 @@ end
 
 local getinfo = type(debug) == "table" and debug.getinfo
 
---- The files of this library share the beginning of their chunk names.
+--- The files of this library share the beginning of their chunk names: the module's own.
 local own = getinfo and getinfo(1, "S").source:match("^(.-)exception[^/\\]*$")
+
+local function is_own(source)
+  return source:sub(1, #own) == own or source == own:sub(1, -2)
+end
 
 --- The script's line that is being run: the first frame outside this library.
 local function where()
   local level = 3
   local info = own and getinfo(level, "Sl")
   while info do
-    if info.currentline > 0 and info.source:sub(1, #own) ~= own then
+    if info.currentline > 0 and not is_own(info.source) then
       return info.short_src .. ":" .. info.currentline
     end
     level = level + 1
