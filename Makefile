@@ -77,7 +77,7 @@ annotations: ## check the LuaCATS annotations against the examples
 .PHONY: format
 format: tools ## format Rust and Lua
 	cargo fmt
-	node_modules/.bin/stylua lua src/lua library examples tests
+	node_modules/.bin/stylua lua src/lua library examples tests benches
 
 .PHONY: bench
 bench: tools build ## measure against other clients, side by side

@@ -1,11 +1,13 @@
-//! Lists the embedded Lua files, and keeps the library mapped for the life of the process.
+//! Lists the embedded Lua files, keeps the library mapped for the life of the process, and
+//! makes it smaller where the linker can.
 
-use std::{env, fmt::Write, fs, path::Path};
+use std::{env, ffi::OsString, fmt::Write, fs, path::Path, process::Command};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     embed_lua();
     keep_mapped();
+    fold_identical_code();
 }
 
 /// Writes `files.rs`: name and text of every file in `lua/websocket`, so that one library is
@@ -51,4 +53,33 @@ fn keep_mapped() {
         println!("cargo::rustc-cdylib-link-arg=-undefined");
         println!("cargo::rustc-cdylib-link-arg=dynamic_lookup");
     }
+}
+
+/// Lets the linker keep one of several functions with the same code, a ninth of the library.
+/// GNU ld cannot; whether this linker can is found out by asking it.
+fn fold_identical_code() {
+    const FLAG: &str = "-Wl,--icf=all";
+    let linux = env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux");
+    if linux && env::var("PROFILE").is_ok_and(|profile| profile == "release") && links_with(FLAG) {
+        println!("cargo::rustc-cdylib-link-arg={FLAG}");
+    }
+}
+
+fn links_with(flag: &str) -> bool {
+    let variable = |name| env::var_os(name).expect("cargo sets what build scripts need");
+    let out = Path::new(&variable("OUT_DIR")).join("probe");
+    let source = out.with_extension("rs");
+    if fs::write(&source, "").is_err() {
+        return false;
+    }
+    let mut rustc = Command::new(variable("RUSTC"));
+    rustc.args(["--crate-type", "cdylib", "--target"]);
+    rustc.arg(variable("TARGET")).arg(source).arg("-o").arg(out);
+    if let Some(linker) = env::var_os("RUSTC_LINKER") {
+        let mut option = OsString::from("linker=");
+        option.push(linker);
+        rustc.arg("-C").arg(option);
+    }
+    rustc.arg(format!("-Clink-arg={flag}"));
+    rustc.output().is_ok_and(|output| output.status.success())
 }

@@ -1,7 +1,7 @@
 //! The protocol layer beside tungstenite's `WebSocket` with a 4 KiB buffer, and beside bare
 //! flate2: the same work in turns, medians, each row beside its bar.
 //!
-//!     cargo bench --no-default-features --bench protocol
+//!     cargo bench --no-default-features --bench protocol [-- PART OF A ROW'S NAME]
 
 use std::{
     hint::black_box,
@@ -21,7 +21,9 @@ use websocket::protocol::{
     extension,
 };
 
-const ROUNDS: usize = 15;
+/// Short rounds and many of them, so that a busy machine disturbs few; at most five seconds a row.
+const ROUNDS: usize = 301;
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() {
     println!(
@@ -31,14 +33,14 @@ fn main() {
     let small = &[b'x'; 32];
     for kind in [Kind::Binary, Kind::Text] {
         for role in [Role::Client, Role::Server] {
-            Reading::new(role, kind, small, 50_000, 1).row(3.0);
+            Reading::new(role, kind, small, 5_000, 1).row(3.0);
         }
     }
     for role in [Role::Client, Role::Server] {
-        Reading::new(role, Kind::Binary, small, 50_000, usize::MAX).row(3.0);
+        Reading::new(role, Kind::Binary, small, 5_000, usize::MAX).row(3.0);
     }
     for role in [Role::Client, Role::Server] {
-        Reading::new(role, Kind::Binary, &vec![7; 1 << 20], 32, usize::MAX).row(1.0);
+        Reading::new(role, Kind::Binary, &vec![7; 1 << 20], 4, usize::MAX).row(1.0);
     }
     write_small();
     write_large();
@@ -56,14 +58,21 @@ enum Bar {
 
 /// Runs both in turns, and prints the medians for one unit of work.
 fn row(name: &str, units: u32, bar: Bar, mut ours: impl FnMut(), mut other: impl FnMut()) {
+    let filter = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with("--"));
+    if filter.is_some_and(|filter| !name.contains(&filter)) {
+        return;
+    }
     let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..ROUNDS {
+    let start = Instant::now();
+    while times[0].len() < 3 || times[0].len() < ROUNDS && start.elapsed() < PATIENCE {
         times[0].push(time(&mut ours));
         times[1].push(time(&mut other));
     }
     let [ours, other] = times.map(|mut times| {
         times.sort_unstable();
-        times[ROUNDS / 2].as_secs_f64() / f64::from(units)
+        times[times.len() / 2].as_secs_f64() / f64::from(units)
     });
     let (ratio, wanted, met) = match bar {
         Bar::Faster(wanted) => {
@@ -216,7 +225,7 @@ fn write_small() {
             limit: usize::MAX,
         };
         let mut end = Protocol::new(Role::Client, 64 << 20, None);
-        for _ in 0..50_000 {
+        for _ in 0..5_000 {
             end.send_copy(Kind::Binary, &payload);
             if end.buffered() >= 4096 {
                 drain(&mut end, &mut sink);
@@ -232,7 +241,7 @@ fn write_small() {
             },
             Role::Client,
         );
-        for _ in 0..50_000 {
+        for _ in 0..5_000 {
             socket
                 .write(Message::Binary(payload.clone()))
                 .expect("the sink takes it");
@@ -241,7 +250,7 @@ fn write_small() {
     };
     row(
         "write 32 B messages, masked",
-        50_000,
+        5_000,
         Bar::Faster(2.0),
         ours,
         theirs,
@@ -297,7 +306,7 @@ fn documents() -> Vec<Vec<u8>> {
         let entries: Vec<String> = (0..18).map(entry).collect();
         format!("{{\"tick\":{number},\"players\":[{}]}}", entries.join(",")).into_bytes()
     };
-    (0..2000).map(document).collect()
+    (0..200).map(document).collect()
 }
 
 fn agreement() -> Agreement {
@@ -337,7 +346,7 @@ fn compress() {
     };
     row(
         "1 KiB JSON, deflate level 1, takeover",
-        2000,
+        200,
         Bar::Within(1.2),
         ours,
         bare,
@@ -362,7 +371,7 @@ fn decompress() {
             .expect("there is room");
         pieces.push(piece);
     }
-    let ours = || read_ours(Role::Client, Some(agreement()), &wire, usize::MAX, 2000);
+    let ours = || read_ours(Role::Client, Some(agreement()), &wire, usize::MAX, 200);
     let bare = || {
         let mut stream = Decompress::new(false);
         let mut out = Vec::with_capacity(4096);
@@ -374,7 +383,7 @@ fn decompress() {
             black_box(&out);
         }
     };
-    row("the same, inflated", 2000, Bar::Within(1.2), ours, bare);
+    row("the same, inflated", 200, Bar::Within(1.2), ours, bare);
 }
 
 /// Reads from memory, and drops what is written; at most `limit` bytes a call.

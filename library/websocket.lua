@@ -282,6 +282,10 @@ function server:connections() end
 ---@field wasClean? boolean close
 ---@field name? string error: the name in SocketError
 ---@field message? string error
+---@field attempt? integer connecting: 0, or the number of the retry
+---@field url? string connecting
+---@field willReconnect? boolean close of a ReconnectingWebSocket
+---@field retryIn? integer close: milliseconds until the next attempt
 
 ---@alias websocket.listener fun(event: websocket.SocketEvent, socket: any)
 

@@ -23,10 +23,10 @@ use crate::{
     config::{ConnectConfig, Limits},
     error::{Error, HandshakeError, Response, Stage},
     handshake::{ClientHandshake, ClientRequest, ServerHandshake, Upgraded},
-    lead::Turn,
+    lead::{LEASE, Turn},
     link::{Link, Parts},
     net::{Endpoint, Proxy, Reactor, SOCKET, Stream, TcpStream, dial, resolve, tls},
-    protocol::{Kind, Protocol, Role, deflate},
+    protocol::{Kind, Protocol, Recycler, Role, deflate},
     queue::{Closed, ConnectionId, Event, Flow, Queue},
     stats::Stats,
     workers::{Stop, Workers},
@@ -87,6 +87,8 @@ pub struct Connection {
     pub flow: Flow,
     /// What has gone through it.
     pub stats: Stats,
+    /// Where copies of messages on their way out are made.
+    pub recycler: Recycler,
     max_send_queue: usize,
     /// Payload bytes accepted and not yet written.
     buffered: AtomicUsize,
@@ -114,8 +116,8 @@ pub struct SendQueueFull {
 pub fn connect(url: String, config: ConnectConfig, workers: &Arc<Workers>) -> Arc<Connection> {
     let limits = config.limits.clone();
     let timeout = config.timeout;
-    let origin = Origin::Dial { url, config };
-    spawn(Box::new(origin), timeout, limits, workers)
+    let config = Box::new(config);
+    spawn(Origin::Dial { url, config }, timeout, limits, workers)
 }
 
 /// Starts a worker for a socket that `server` accepted.
@@ -127,7 +129,7 @@ pub fn accept(
     let limits = server.limits.clone();
     let timeout = server.timeout;
     let origin = Origin::Accept { socket, server };
-    spawn(Box::new(origin), timeout, limits, workers)
+    spawn(origin, timeout, limits, workers)
 }
 
 /// What the connections of one server share.
@@ -171,7 +173,7 @@ impl Connection {
         }
         self.buffered.fetch_add(payload.len(), Ordering::AcqRel);
         if !self.send_directly(kind, payload) {
-            self.command(Command::Send(kind, Bytes::copy_from_slice(payload)));
+            self.command(Command::Send(kind, self.recycler.copy(payload)));
         }
         Ok(())
     }
@@ -205,7 +207,7 @@ impl Connection {
     /// Gives the link a turn on the host's own thread, if it is the host's to drive or
     /// `may_lend` makes it so.
     pub fn turn_of_host(&self, queue: &Queue, socket_is_ready: bool, may_lend: bool) -> Turn {
-        let Ok(mut guard) = self.link.try_lock() else {
+        let Some(mut guard) = self.try_link() else {
             return Turn::Refused;
         };
         let Some(link) = guard.as_mut().filter(|link| !link.is_over()) else {
@@ -238,9 +240,8 @@ impl Connection {
     /// False where the worker is at work, or commands wait that must go first, or the message
     /// is large: to frame it is work for the worker.
     fn send_directly(&self, kind: Kind, payload: &[u8]) -> bool {
-        let mut guard = match self.link.try_lock() {
-            Ok(guard) => guard,
-            Err(TryLockError::Poisoned(_) | TryLockError::WouldBlock) => return false,
+        let Some(mut guard) = self.try_link() else {
+            return false;
         };
         let Some(link) = guard.as_mut() else {
             return false;
@@ -257,6 +258,16 @@ impl Connection {
             self.wake();
         }
         sent
+    }
+
+    /// None while somebody else gives a turn.
+    fn try_link(&self) -> Option<MutexGuard<'_, Option<Box<Link>>>> {
+        match self.link.try_lock() {
+            Ok(guard) => Some(guard),
+            // A panic in a turn ends the worker, whose last act is to take the link out.
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     fn link(&self) -> MutexGuard<'_, Option<Box<Link>>> {
@@ -277,7 +288,7 @@ impl Stop for Connection {
 enum Origin {
     Dial {
         url: String,
-        config: ConnectConfig,
+        config: Box<ConnectConfig>,
     },
     Accept {
         socket: TcpStream,
@@ -286,7 +297,7 @@ enum Origin {
 }
 
 fn spawn(
-    origin: Box<Origin>,
+    origin: Origin,
     timeout: Duration,
     limits: Limits,
     workers: &Arc<Workers>,
@@ -296,12 +307,13 @@ fn spawn(
     let (commands, receiver) = crossbeam_channel::unbounded();
     let connection = Arc::new(Connection {
         id: workers.next_id(),
-        server: match &*origin {
+        server: match &origin {
             Origin::Accept { server, .. } => Some(server.id),
             Origin::Dial { .. } => None,
         },
         flow: Flow::new(limits.max_receive_queue),
         stats: Stats::default(),
+        recycler: Recycler::default(),
         max_send_queue: limits.max_send_queue,
         buffered: AtomicUsize::new(0),
         commands,
@@ -310,7 +322,7 @@ fn spawn(
         cancelled,
         link: Mutex::new(None),
     });
-    let server = match &*origin {
+    let server = match &origin {
         Origin::Accept { server, .. } => Some(Arc::clone(server)),
         Origin::Dial { .. } => None,
     };
@@ -322,15 +334,16 @@ fn spawn(
             reactor,
             limits,
             events: Vec::new(),
-            visible: matches!(*origin, Origin::Dial { .. }),
+            socket_is_ready: false,
+            visible: matches!(origin, Origin::Dial { .. }),
         };
-        if let Origin::Accept { server, .. } = &*origin {
+        if let Origin::Accept { server, .. } = &origin {
             server
                 .members()
                 .insert(connection.id, Arc::clone(&connection));
         }
         let stop = Arc::clone(&connection) as Arc<dyn Stop>;
-        workers.start(connection.id, stop, move || worker.run(*origin))
+        workers.start(connection.id, stop, move || worker.run(origin))
     });
     match (started, server) {
         (Ok(()), _) => {}
@@ -352,6 +365,8 @@ struct Worker {
     reactor: Reactor,
     limits: Limits,
     events: Vec<Event>,
+    /// The socket was reported ready and the link has not been told.
+    socket_is_ready: bool,
     /// Whether the host knows of this connection: an accepted one only once it is open.
     visible: bool,
 }
@@ -368,6 +383,7 @@ impl Worker {
             Err(error) => self.never_opened(error),
         }));
         let closed = closed.unwrap_or_else(|_| {
+            self.connection.link().take();
             let error = io::Error::other("internal error: the worker panicked");
             self.fail(Error::Io(self.reactor.stage(), error));
             Closed::dropped()
@@ -387,7 +403,7 @@ impl Worker {
         }
     }
 
-    fn dial(&mut self, url: &str, config: ConnectConfig) -> Result<Box<Link>, Error> {
+    fn dial(&mut self, url: &str, config: Box<ConnectConfig>) -> Result<Box<Link>, Error> {
         self.delay(config.delay)?;
         self.reactor.start_deadline(config.timeout);
         let endpoint = Endpoint::parse(url)?;
@@ -427,7 +443,7 @@ impl Worker {
         &mut self,
         mut stream: Stream,
         endpoint: &Endpoint,
-        config: ConnectConfig,
+        config: Box<ConnectConfig>,
     ) -> Result<Box<Link>, Error> {
         self.reactor.enter(Stage::Handshake);
         let mut headers = config.headers;
@@ -551,42 +567,53 @@ impl Worker {
         *connection.link() = Some(link);
         let mut watched = true;
         loop {
-            connection.wake_pending.store(false, Ordering::Release);
-            let mut guard = connection.link();
-            let Some(link) = guard.as_mut() else {
-                return Closed::dropped();
-            };
-            link.turn(&connection, self.workers.queue());
-            if link.is_over() {
-                let link = guard.take();
-                drop(guard);
-                return link.map_or_else(Closed::dropped, |link| {
-                    link.end(&connection, &mut self.events)
-                });
-            }
-            let queue = self.workers.queue();
-            let nap = link.look_after(&mut watched, self.reactor.registry(), queue);
-            let left = |at: Instant| at.saturating_duration_since(Instant::now());
-            let deadline = link.next_deadline().map(left);
-            drop(guard);
-            let slept = nap.and_then(|nap| {
-                let timeout = nap.into_iter().chain(deadline).min();
-                self.reactor.poll(timeout)
-            });
-            if let Err(error) = slept {
-                self.fail(Error::Io(Stage::Open, error));
-                connection.link().take();
-                return Closed::dropped();
-            }
-            let ready = self
-                .reactor
-                .events()
-                .iter()
-                .any(|event| event.token() == SOCKET);
-            if ready && let Some(link) = connection.link().as_mut() {
-                link.socket_is_ready();
+            match self.attend(&connection, &mut watched) {
+                Ok(None) => {}
+                Ok(Some(closed)) => return closed,
+                Err(error) => {
+                    self.fail(Error::Io(Stage::Open, error));
+                    connection.link().take();
+                    return Closed::dropped();
+                }
             }
         }
+    }
+
+    /// A turn and the sleep after it. Some: the connection is over.
+    fn attend(
+        &mut self,
+        connection: &Connection,
+        watched: &mut bool,
+    ) -> io::Result<Option<Closed>> {
+        connection.wake_pending.store(false, Ordering::Release);
+        let timeout = match connection.try_link() {
+            // The host is at it, and wakes us if there is more to do than it does itself.
+            None => Some(LEASE),
+            Some(mut guard) => {
+                let Some(link) = guard.as_mut() else {
+                    return Ok(Some(Closed::dropped()));
+                };
+                if std::mem::take(&mut self.socket_is_ready) {
+                    link.socket_is_ready();
+                }
+                let queue = self.workers.queue();
+                link.turn(connection, queue);
+                if link.is_over() {
+                    let link = guard.take();
+                    drop(guard);
+                    let end = |link: Box<Link>| link.end(connection, &mut self.events);
+                    return Ok(Some(link.map_or_else(Closed::dropped, end)));
+                }
+                let lease = link.look_after(watched, self.reactor.registry(), queue)?;
+                let deadline = link.next_deadline();
+                let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+                lease.into_iter().chain(left).min()
+            }
+        };
+        self.reactor.poll(timeout)?;
+        let mut events = self.reactor.events().iter();
+        self.socket_is_ready |= events.any(|event| event.token() == SOCKET);
+        Ok(None)
     }
 
     /// The end of a connection that was never open.

@@ -102,7 +102,7 @@ impl ClientHandshake {
             }
             let Some((version, response)) = self
                 .head
-                .response(received)
+                .response(received, end_of_stream)
                 .map_err(HandshakeError::Malformed)?
             else {
                 return if end_of_stream {
@@ -491,11 +491,15 @@ struct Head {
 
 impl Head {
     /// An answer's version and head; an `Err` tells what is wrong with it.
-    fn response(&mut self, received: &mut BytesMut) -> Result<Option<(u8, Response)>, String> {
+    fn response(
+        &mut self,
+        received: &mut BytesMut,
+        end_of_stream: bool,
+    ) -> Result<Option<(u8, Response)>, String> {
         if matches!(received.first(), Some(b'\r' | b'\n')) {
             return Err("the answer begins with an empty line".into());
         }
-        if !self.due(received) {
+        if !self.due(received) && !end_of_stream {
             return Ok(None);
         }
         let mut headers = [EMPTY_HEADER; MAX_HEADERS];

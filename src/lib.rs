@@ -13,7 +13,7 @@
 //! - [`handshake`]: the HTTP upgrade of both sides, on bytes alone.
 //! - [`net`]: from a URL to a connected stream: names, addresses, proxies, TLS.
 //! - [`connection`]: the worker that goes through all of these, and the host's handle on it.
-//!   `link` is its second half: an open connection.
+//!   `link` is its second half, an open connection; [`lead`] lets a waiting host drive it.
 //! - [`server`]: the listener, whose sockets become connections.
 //! - [`workers`], [`queue`], [`stats`]: the threads of one Lua state, and what comes of them.
 //! - [`config`], [`error`]: what a connection is told, and why it failed.
@@ -25,7 +25,7 @@ pub mod config;
 pub mod connection;
 pub mod error;
 pub mod handshake;
-mod lead;
+pub mod lead;
 mod link;
 #[cfg(any(
     feature = "lua51",

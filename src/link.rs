@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use crossbeam_channel::Receiver;
 use mio::Registry;
 
@@ -140,7 +139,7 @@ impl Link {
             if payload.len() <= COPY_AT_ONCE {
                 protocol.send_copy(kind, payload);
             } else {
-                protocol.send(kind, Bytes::copy_from_slice(payload));
+                protocol.send(kind, connection.recycler.copy(payload));
             }
         });
         true
@@ -158,7 +157,7 @@ impl Link {
         let now = Instant::now();
         while self.step(connection, queue, now) {}
         self.settle(now);
-        self.trim(now);
+        self.trim(connection, now);
         self.deliver(connection, queue);
     }
 
@@ -483,10 +482,11 @@ impl Link {
         }
     }
 
-    fn trim(&mut self, now: Instant) {
+    fn trim(&mut self, connection: &Connection, now: Instant) {
         if self.trim_at.is_some_and(|at| at <= now) {
             self.trim_at = None;
             self.protocol.trim();
+            connection.recycler.clear();
             self.events.shrink_to(0);
         }
     }

@@ -252,6 +252,14 @@ fn an_unacceptable_answer_names_its_rule() {
         ("permessage-deflate, permessage-deflate", "more extensions"),
         ("permessage-deflate; ", "malformed"),
         ("permessage-deflate; a=\"", "malformed"),
+        ("permessage-deflate; a=\"\"", "malformed"),
+        ("permessage-deflate; a=\"b c\"", "malformed"),
+        ("permessage-deflate x", "malformed"),
+        ("permessage-deflate\u{e9}", "not ASCII"),
+        (
+            "permessage-deflate; server_max_window_bits=\"\\1\\6\"",
+            "illegal parameter",
+        ),
         ("permessage-deflate; unknown", "illegal parameter"),
         (
             "permessage-deflate; server_no_context_takeover=1",
@@ -348,6 +356,21 @@ fn an_early_end_is_told_apart() {
     for part in ["", "HTTP/1.1 101 Swi"] {
         let result = feed(&mut client(), part.as_bytes(), 5, true).0;
         assert!(matches!(result, Err(HandshakeError::Closed)), "{result:?}");
+    }
+}
+
+#[test]
+fn garbage_at_the_end_of_a_long_head_is_seen_with_the_end_of_the_stream() {
+    let head = format!(
+        "HTTP/1.1 101 x\r\nX: {}\r\nbad header\r\n",
+        "a".repeat(2000)
+    );
+    for step in [1, 100, usize::MAX] {
+        let result = feed(&mut client(), head.as_bytes(), step, true).0;
+        assert!(
+            matches!(result, Err(HandshakeError::Malformed(_))),
+            "{result:?}"
+        );
     }
 }
 

@@ -549,8 +549,9 @@ fn what_came_before_the_end_can_be_answered() {
 #[test]
 fn a_reason_is_cut_between_characters() {
     let mut end = Protocol::new(Role::Server, LIMIT, None);
-    end.close(Some(1001), &"€".repeat(50));
-    let expected = [&1001_u16.to_be_bytes(), "€".repeat(41).as_bytes()].concat();
+    end.close(Some(1001), &"€".repeat(50).replacen('€', "ab", 1));
+    let cut = format!("ab{}", "€".repeat(40));
+    let expected = [&1001_u16.to_be_bytes(), cut.as_bytes()].concat();
     assert_eq!(said(&mut end), [(0x88, expected)]);
 }
 

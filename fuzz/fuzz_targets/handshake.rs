@@ -19,7 +19,9 @@ fuzz_target!(|data: &[u8]| {
     if role & 1 == 0 {
         assert_eq!(answer(bytes, usize::MAX), answer(bytes, step));
     } else {
-        assert_eq!(request(bytes, usize::MAX), request(bytes, step));
+        let (whole, pieces) = (request(bytes, usize::MAX), request(bytes, step));
+        // Beyond a kilobyte a server looks at what it has only now and then, and at the end.
+        assert!(whole == pieces || pieces == "incomplete" && bytes.len() > 1024, "{whole} {pieces}");
     }
 });
 

@@ -134,12 +134,16 @@ function EventTarget.clear(target)
   target._listeners = {}
 end
 
+local traceback = debug and debug.traceback
 local stack_of_error
 
-local function keep_stack(err)
+local function describe(err)
   local readable, text = pcall(tostring, err)
-  text = readable and text or "(an error that cannot be shown)"
-  stack_of_error = debug and debug.traceback(text, 2) or text
+  return readable and text or "(an error that cannot be shown)"
+end
+
+local function keep_stack(err)
+  stack_of_error = traceback and traceback("", 2) or ""
   return err
 end
 
@@ -166,8 +170,8 @@ if not passes_arguments then
   end
 end
 
-local function print_to_stderr(_, traceback)
-  local text = "websocket: uncaught error in a listener: " .. traceback
+local function print_to_stderr(_, text)
+  text = "websocket: uncaught error in a listener: " .. text
   if io and io.stderr then
     io.stderr:write(text, "\n")
   else
@@ -176,29 +180,26 @@ local function print_to_stderr(_, traceback)
 end
 
 --- Gives an error to `websocket.onuncaughterror`. Should that raise in turn, both are printed.
-local function report(err)
-  local traceback = stack_of_error
-  if
-    not xpcall(function()
-      (websocket.onuncaughterror or print_to_stderr)(err, traceback)
-    end, keep_stack)
-  then
-    print_to_stderr(err, traceback)
-    print_to_stderr(nil, stack_of_error)
+local function report(err, stack)
+  local text = describe(err) .. stack
+  local ok, failure = xpcall(function()
+    (websocket.onuncaughterror or print_to_stderr)(err, text)
+  end, keep_stack)
+  if not ok then
+    print_to_stderr(err, text)
+    print_to_stderr(failure, describe(failure) .. stack_of_error)
   end
 end
+
+EventTarget.report = report
 
 --- Calls `callback(a, b)`. Its error stops nobody else: `websocket.onuncaughterror` gets it.
 function EventTarget.call(callback, a, b)
   local ok, err = protected_call(callback, keep_stack, a, b)
   if not ok then
-    report(err)
+    report(err, stack_of_error)
   end
 end
-
--- For those to whom a call more per event is too much.
-EventTarget.protected_call, EventTarget.keep_stack = protected_call, keep_stack
-EventTarget.report = report
 
 --- Calls the listeners of `event.type`, in order.
 function EventTarget.dispatch(target, event)
@@ -215,7 +216,7 @@ function EventTarget.dispatch(target, event)
       end
       local ok, err = protected_call(callback, keep_stack, event, target)
       if not ok then
-        report(err)
+        report(err, stack_of_error)
       end
     end
   end

@@ -1,6 +1,7 @@
 --- A server whose connections are WebSocket objects.
 local websocket = ...
 
+local EventTarget = require("websocket.EventTarget")
 local Exception = require("websocket.exception")
 local Link = require("websocket.link")
 local Signal = require("websocket.signal")
@@ -77,6 +78,7 @@ end
 function WebSocketServer.new(options)
   options = arguments.options(options)
   local server = { _links = {}, _signal = Signal.new(), _listening = true }
+  server._take_error = EventTarget.report
   server._handle = listen(read_options(options, server))
   server._server_name = options.serverName or ""
   return setmetatable(server, metatable)

@@ -5,8 +5,7 @@ local websocket = ...
 local EventTarget = require("websocket.EventTarget")
 local codes = require("websocket.codes")
 
-local dispatch, report = EventTarget.dispatch, EventTarget.report
-local protected_call, keep_stack = EventTarget.protected_call, EventTarget.keep_stack
+local dispatch = EventTarget.dispatch
 local CONNECTING, OPEN, CLOSING, CLOSED = 0, 1, 2, 3
 local EVENT_CONNECTED, EVENT_DISCONNECTED = websocket.EVENT_CONNECTED, websocket.EVENT_DISCONNECTED
 local EVENT_MESSAGE, EVENT_ERROR = websocket.EVENT_MESSAGE, websocket.EVENT_ERROR
@@ -28,6 +27,7 @@ function Link.new(address, wants_protocol)
     has_failed = false,
     buffered_at_end = 0,
     sockets = {},
+    _take_error = EventTarget.report,
   }, Link)
 end
 
@@ -183,31 +183,46 @@ local function finish(link, connection, data)
   set_sockets(link, {})
 end
 
---- The module made `data` for this one message. It becomes the event: a table of its own with
---- six fields would cost more than all the rest of the way from the module to the listener.
---- For the same reason the usual single listener is called right here.
+-- Where the listener is compiled into the same trace, LuaJIT makes no table at all of one
+-- that is built like this, and any other way costs one.
+local is_compiled = rawget(_G, "jit") ~= nil and jit.status() -- luacheck: globals jit
+
+--- Elsewhere the table that the module made for this one message becomes the event: another
+--- one with six fields would cost more than all the rest of the way to the listener. For the
+--- same reason the usual single listener is called right here, without a net: the module
+--- hands what it raises to `_take_error`.
 local function emit_message(socket, data)
   local listeners = socket._listeners.message
   if not listeners then
     return
   end
-  local event = setmetatable(data, socket._messages[data.type])
-  event.type, event.data = "message", data.message
+  local event
+  if is_compiled then
+    event = {
+      type = "message",
+      target = socket,
+      currentTarget = socket,
+      data = data.message,
+      origin = socket._link.origin,
+      binary = data.type == DATA_TYPE_BINARY,
+    }
+  else
+    event = setmetatable(data, socket._messages[data.type])
+    event.type, event.data = "message", data.message
+  end
   local listener = listeners[1]
   local callback = listener.callback
   if listeners[2] or listener.once or not callback then
     dispatch(socket, event)
-    return
-  end
-  local ok, err = protected_call(callback, keep_stack, event, socket)
-  if not ok then
-    report(err)
+  else
+    callback(event, socket)
   end
 end
 
+--- One socket's listener must not keep the message from the next: each has its net.
 local function emit_copies(link, data)
   for _, socket in ipairs(link.sockets) do
-    emit_message(socket, { message = data.message, type = data.type })
+    EventTarget.call(emit_message, socket, { message = data.message, type = data.type })
   end
 end
 

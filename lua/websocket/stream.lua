@@ -214,9 +214,15 @@ local function next_message(connection)
   end
 end
 
+-- Lua 5.1 itself, unlike LuaJIT, calls an iterator through C and cannot yield in it.
+local iterators_yield = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
+
 --- `for message, type in connection:messages() do`: ends with the connection.
 local function messages(connection)
   stream_of(connection)
+  if not iterators_yield and yieldable() then
+    error("Lua 5.1 cannot yield in a for loop's iterator; call connection:receive() in a loop", 2)
+  end
   return next_message, connection
 end
 

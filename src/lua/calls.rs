@@ -31,7 +31,8 @@ pub struct Calls {
     pub take: Function,
     /// `next()`: the next event of this update as values.
     pub next: Function,
-    /// `send(id, message, kind)`: returns what is wrong with the message, if anything is.
+    /// `send(id, message, kind)`: the bytes taken; nil and what is wrong with the message; or
+    /// nothing, if it is none.
     pub send: Function,
 }
 
@@ -160,32 +161,37 @@ unsafe extern "C-unwind" fn native_send(lua: *mut lua_State) -> c_int {
     let Some(state) = (unsafe { bound(lua) }) else {
         return 0;
     };
-    // SAFETY: module.lua passes a number, a string and a number. The string stays on the stack,
-    // so its bytes stay where they are until we return.
+    // SAFETY: module.lua passes a number, any value and a number. Only a string or a number is
+    // taken as a message; a number becomes a string on the stack. The string stays there, so its
+    // bytes stay where they are until we return.
     let (id, message, kind) = unsafe {
-        let mut length = 0;
-        let bytes = ffi::lua_tolstring(lua, 2, &mut length);
-        if bytes.is_null() {
+        if !matches!(ffi::lua_type(lua, 2), ffi::LUA_TSTRING | ffi::LUA_TNUMBER) {
             return 0;
         }
+        let mut length = 0;
+        let bytes = ffi::lua_tolstring(lua, 2, &mut length);
         let message = slice::from_raw_parts(bytes.cast::<u8>(), length);
-        (
-            ffi::lua_tointeger(lua, 1),
-            message,
-            ffi::lua_tointeger(lua, 3),
-        )
+        let kind = ffi::lua_tointeger(lua, 3);
+        (ffi::lua_tointeger(lua, 1), message, kind)
     };
     let sent = catch_unwind(AssertUnwindSafe(|| {
         state.send(id as ConnectionId, message, kind as u8)
     }));
     let problem: *const str = match sent {
-        Ok(None) => return 0,
+        Ok(None) => {
+            // SAFETY: Lua gives a C function room for 20 values.
+            unsafe { ffi::lua_pushinteger(lua, message.len() as ffi::lua_Integer) };
+            return 1;
+        }
         Ok(Some(problem)) => problem,
         Err(_) => "internal error: send panicked",
     };
     // SAFETY: the text is static, or stays with the state until its next `send`.
-    unsafe { push(lua, (*problem).as_bytes()) };
-    1
+    unsafe {
+        ffi::lua_pushnil(lua);
+        push(lua, (*problem).as_bytes());
+    }
+    2
 }
 
 /// Pushes a string.

@@ -126,6 +126,7 @@ impl State {
     /// Ends an update. What it left over makes the descriptor readable again.
     pub fn finish(&self) {
         self.tell_delivered();
+        self.current.replace(Bytes::new());
         if self.watched.get() && !self.ready.borrow().is_empty() {
             self.workers.queue().notify();
         }

@@ -19,6 +19,7 @@ local MESSAGE, ERROR = constants.EVENT_MESSAGE, constants.EVENT_ERROR
 local TEXT, BINARY = constants.DATA_TYPE_TEXT, constants.DATA_TYPE_BINARY
 local MAX_REASON = 123 -- RFC 6455 section 5.5: 125 bytes less the code
 
+local MARK = {} -- the key by which connections are known: cheaper than asking for a metatable
 local connections, servers = {}, {} -- by number, while open
 local live = 0
 local epoch = 0 -- counts updates
@@ -46,13 +47,14 @@ local function argument(position, name, expected, value, level)
 end
 
 local function check_connection(value, level)
-  if type(value) ~= "table" or getmetatable(value) ~= connection_metatable then
+  if type(value) ~= "table" or not value[MARK] then
     error("The first argument must be a valid connection!", level + 1)
   end
 end
 
 local function remember(id, url, callback, self)
   local connection = setmetatable({
+    [MARK] = true,
     url = url,
     protocol = "",
     extensions = "",
@@ -92,12 +94,10 @@ end
 -- What `buffered` says changes only here and between updates, so that a script sees what it
 -- sent until it next lets the network have a say.
 local function refresh_buffered(connection)
-  if connection._epoch ~= epoch then
-    connection._epoch = epoch
-    local buffered = native.buffered(connection._id)
-    if buffered then
-      connection._written = connection._sent - buffered
-    end
+  connection._epoch = epoch
+  local buffered = native.buffered(connection._id)
+  if buffered then
+    connection._written = connection._sent - buffered
   end
 end
 
@@ -109,30 +109,26 @@ local function send(connection, message, options, level)
     end
     kind = options.type or BINARY
     if kind ~= TEXT and kind ~= BINARY then
-      error(
-        "bad argument #3 'options' (type: DATA_TYPE_TEXT or DATA_TYPE_BINARY expected)",
-        level + 1
-      )
+      local expected =
+        "bad argument #3 'options' (type: DATA_TYPE_TEXT or DATA_TYPE_BINARY expected)"
+      error(expected, level + 1)
     end
-  end
-  if type(message) ~= "string" then
-    if type(message) ~= "number" then
-      argument(2, "message", "string", message, level + 1)
-    end
-    message = tostring(message)
   end
   if connection._state ~= "open" then
-    error(
-      connection._state == "closed" and "Invalid connection" or "Connection isn't connected",
-      level + 1
-    )
+    local is_over = connection._state == "closed"
+    error(is_over and "Invalid connection" or "Connection isn't connected", level + 1)
   end
-  refresh_buffered(connection)
-  local problem = native_send(connection._id, message, kind)
-  if problem then
+  if connection._epoch ~= epoch then
+    refresh_buffered(connection)
+  end
+  local size, problem = native_send(connection._id, message, kind)
+  if size then
+    connection._sent = connection._sent + size
+  elseif problem then
     error(problem, level + 1)
+  else
+    argument(2, "message", "string", message, level + 1)
   end
-  connection._sent = connection._sent + #message
 end
 
 function websocket.send(connection, message, options)
@@ -200,7 +196,9 @@ end
 
 function Connection:buffered()
   check_connection(self, 2)
-  refresh_buffered(self)
+  if self._epoch ~= epoch then
+    refresh_buffered(self)
+  end
   return self._sent - self._written
 end
 
@@ -288,6 +286,8 @@ local function release(connection)
   connection._callback, connection._self = nil, nil
 end
 
+local current -- whose callback runs: its `self`
+
 local function drain()
   local call = websocket.oncallback
   if call == plain_call then
@@ -316,6 +316,7 @@ local function drain()
       if event == DISCONNECTED then
         release(connection)
       end
+      current = self
       if call then
         call(callback, self, connection, data)
       else
@@ -325,11 +326,34 @@ local function drain()
   end
 end
 
+local raised, stack -- the last error of a callback, as it was raised
+
 local function traced(problem)
+  raised, stack = problem, traceback and traceback("", 2) or ""
   if traceback and type(problem) == "string" then
-    return traceback(problem, 2)
+    return problem .. stack
   end
   return problem
+end
+
+-- The `self` of a browser-style socket takes the errors of its listeners: they do not leave
+-- `update`. That saves a protected call for each message.
+local function is_taken(problem)
+  local take_error = type(current) == "table" and rawget(current, "_take_error")
+  if take_error then
+    take_error(raised == nil and problem or raised, stack)
+  end
+  return take_error
+end
+
+local function drain_all()
+  local fine, problem
+  repeat
+    raised, stack = nil, ""
+    fine, problem = xpcall(drain, traced)
+  until fine or not is_taken(problem)
+  current = nil
+  return fine, problem
 end
 
 function websocket.update(budget_ms)
@@ -344,7 +368,7 @@ function websocket.update(budget_ms)
     return 0
   end
   delivered, running = 0, true
-  local fine, problem = xpcall(drain, traced)
+  local fine, problem = drain_all()
   running = false
   native.finish()
   if not fine then

@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::{
-    Event, Kind, close,
+    Event, Kind, Recycler, close,
     deflate::Decompressor,
     frame::{Header, apply_mask},
     utf8::Utf8,
@@ -20,6 +20,9 @@ const MAX_READ: usize = 64 * 1024;
 
 /// A frame's length is believed up to here; beyond, memory follows what really arrives.
 const MAX_TRUST: usize = 1024 * 1024;
+
+/// A slice costs two atomic operations, and a shorter copy no more than that.
+const SLICE_MIN: usize = 128;
 
 /// Messages up to here are copied out of the space they were assembled in, which is used again.
 const MAX_COPY: usize = 16 * 1024;
@@ -41,6 +44,7 @@ pub(super) struct Reader {
     utf8: Utf8,
     /// Where fragments are joined and compressed messages are inflated.
     assembly: Vec<u8>,
+    recycler: Recycler,
 }
 
 /// The frame whose payload is arriving.
@@ -80,6 +84,7 @@ impl Reader {
             message: None,
             utf8: Utf8::default(),
             assembly: Vec::new(),
+            recycler: Recycler::default(),
         }
     }
 
@@ -159,13 +164,15 @@ impl Reader {
             return None;
         }
         let (header, payload) = self.buffer[..start + length].split_at_mut(start);
-        if let &mut [_, _, a, b, c, d] = header {
-            apply_mask(payload, [a, b, c, d], 0);
-            if kind == Kind::Text && std::str::from_utf8(payload).is_err() {
-                apply_mask(payload, [a, b, c, d], 0);
-                return None;
-            }
-        } else if kind == Kind::Text && std::str::from_utf8(payload).is_err() {
+        let mask = match header {
+            &mut [_, _, a, b, c, d] => [a, b, c, d],
+            _ => [0; 4],
+        };
+        if self.expect_mask {
+            apply_mask(payload, mask, 0);
+        }
+        if kind == Kind::Text && std::str::from_utf8(payload).is_err() {
+            apply_mask(payload, mask, 0);
             return None;
         }
         self.buffer.advance(start);
@@ -192,6 +199,7 @@ impl Reader {
             self.buffer = BytesMut::from(&self.buffer[..]);
         }
         self.assembly.shrink_to_fit();
+        self.recycler.clear();
         if let Some(decompressor) = &mut self.decompressor
             && self.message.is_none()
         {
@@ -322,7 +330,7 @@ impl Reader {
     /// among much that is none would not be worth.
     #[inline]
     fn take(&mut self, length: usize) -> Bytes {
-        if length < self.overhead / 8 {
+        if length < SLICE_MIN || length < self.overhead / 8 {
             let payload = Bytes::copy_from_slice(&self.buffer[..length]);
             self.buffer.advance(length);
             return payload;
@@ -363,6 +371,9 @@ impl Reader {
         let piece = &mut self.buffer[..available];
         if let Some(mask) = frame.mask {
             apply_mask(piece, mask, frame.position);
+        }
+        if self.assembly.capacity() == 0 {
+            self.assembly = self.recycler.take();
         }
         let checked = self.assembly.len();
         frame.position += available;
@@ -413,9 +424,7 @@ impl Reader {
             self.assembly.clear();
             payload
         } else {
-            let mut payload = std::mem::take(&mut self.assembly);
-            payload.shrink_to_fit();
-            Bytes::from(payload)
+            self.recycler.share(std::mem::take(&mut self.assembly))
         };
         Ok(Event::Message { kind, payload })
     }

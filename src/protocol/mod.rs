@@ -50,6 +50,8 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::error::Violation;
+pub use recycle::Recycler;
+
 use message::Reader;
 use outbox::Outbox;
 
@@ -59,6 +61,7 @@ pub mod extension;
 mod frame;
 mod message;
 mod outbox;
+mod recycle;
 mod utf8;
 
 /// Which end of the connection this is.

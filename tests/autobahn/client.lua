@@ -12,7 +12,11 @@ local function session(path, on_message)
   websocket.connect(url .. path, options, function(_, connection, data)
     if data.event == websocket.EVENT_MESSAGE then
       on_message(connection, data)
-    elseif data.event == websocket.EVENT_ERROR and data.stage ~= "open" and data.stage ~= "close" then
+    elseif
+      data.event == websocket.EVENT_ERROR
+      and data.stage ~= "open"
+      and data.stage ~= "close"
+    then
       failure = data.message
     end
   end)

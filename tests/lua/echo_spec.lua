@@ -1,8 +1,9 @@
 local peer = require("support.peer")
 local recorder = require("support.recorder")
 
+local interpreter = arg[-1]
+
 local function run(...)
-  local interpreter = arg[-1] or "lua"
   return peer.run(table.concat({ interpreter, "examples/echo.lua", ... }, " "), recorder.step)
 end
 

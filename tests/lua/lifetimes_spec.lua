@@ -1,8 +1,5 @@
 local clock = require("support.clock")
 local peer = require("support.peer")
-local process = require("support.process")
-local recorder = require("support.recorder")
-local websocket = require("websocket")
 
 local PRELUDE = [[
 local websocket = require("websocket")
@@ -18,6 +15,7 @@ local function connected(params, callback)
 end
 ]]
 
+local interpreter = arg[-1]
 local FIRST_LINE = select(2, PRELUDE:gsub("\n", "")) + 1
 
 -- Runs a script in an interpreter of its own; returns its exit code and its time in ms.
@@ -28,7 +26,7 @@ local function run(script, url)
   file:close()
   local status, output
   local took = clock.milliseconds(function()
-    output, status = peer.run(("%s %s '%s'"):format(arg[-1], path, url), clock.rest)
+    output, status = peer.run(("%s %s '%s'"):format(interpreter, path, url), clock.rest)
   end)
   os.remove(path)
   return status, took, output
@@ -147,37 +145,56 @@ describe("a script that ends", function()
   end)
 end)
 
+local LONG_LIFE = [[
+local server = assert(websocket.listen({}, function()
+  collectgarbage()
+end))
+local started, ended = 0, 0
+local on_event
+
+local function connect()
+  started = started + 1
+  websocket.connect(server.url, nil, on_event)
+end
+
+function on_event(_, connection, data)
+  collectgarbage()
+  if data.event == websocket.EVENT_CONNECTED then
+    connection:disconnect()
+  elseif data.event == websocket.EVENT_DISCONNECTED then
+    ended = ended + 1
+    if started < 10000 then
+      connect()
+    end
+  end
+end
+
+local function resident()
+  local file = assert(io.open("/proc/self/status"))
+  local kilobytes = file:read("*a"):match("VmRSS:%s*(%d+) kB")
+  file:close()
+  return kilobytes
+end
+
+for _ = 1, 20 do
+  connect()
+end
+while ended < 1000 do
+  websocket.wait()
+end
+local before = resident()
+while ended < 10000 do
+  websocket.wait()
+end
+print(before, resident(), ended)
+]]
+
 describe("a process that lives long", function()
   it("keeps its memory over 10,000 connections, collecting in each callback #long", function()
-    local server = websocket.listen({}, function()
-      collectgarbage()
-    end)
-    local ended = 0
-    local function on_event(_, connection, data)
-      collectgarbage()
-      if data.event == websocket.EVENT_CONNECTED then
-        connection:disconnect()
-      elseif data.event == websocket.EVENT_DISCONNECTED then
-        ended = ended + 1
-      end
-    end
-    local function connect(total)
-      while ended < total do
-        local wanted = ended + 20
-        for _ = 1, 20 do
-          websocket.connect(server.url, nil, on_event)
-        end
-        clock.drive(function()
-          return ended >= wanted
-        end, recorder.step, "20 connections")
-      end
-    end
-    connect(1000)
-    local before = process.resident()
-    connect(10000)
-    local after = process.resident()
-    assert.is_true(after < before * 1.1, ("%d, then %d bytes"):format(before, after))
-    server:close()
-    websocket.run()
+    local status, _, output = run(LONG_LIFE, "")
+    assert.equal(0, status, output)
+    local before, after, ended = output:match("(%d+)%s+(%d+)%s+(%d+)")
+    assert.equal("10000", ended)
+    assert.is_true(tonumber(after) < tonumber(before) * 1.1, output)
   end)
 end)

@@ -148,6 +148,33 @@ describe("keepalive", function()
     server:stop()
   end)
 
+  it("notices a link that was cut", function()
+    if not (program.installed("ip") and program.has_namespaces()) then
+      return pending("there are no network namespaces for us, or no ip")
+    end
+    local output = program.lua(
+      [[
+        os.execute("ip link set lo up")
+        local websocket = require("websocket")
+        local server = assert(websocket.listen({}, function() end))
+        local params = { ping_interval = 100, ping_timeout = 300 }
+        websocket.connect(server.url, params, function(_, _, data)
+          if data.event == websocket.EVENT_CONNECTED then
+            os.execute("ip link set lo down")
+          elseif data.event == websocket.EVENT_ERROR then
+            io.write(data.message, " ", data.stage, " ")
+          else
+            io.write(data.code)
+            os.exit(0, true)
+          end
+        end)
+        websocket.run()
+      ]],
+      "unshare --map-root-user --net"
+    )
+    assert.are.equal("ping timeout open 1006", output)
+  end)
+
   it("is patient while a large message arrives", function()
     local answers = program.answers()
     local recorded = recorder.new()

@@ -88,7 +88,7 @@ describe("straight-line code", function()
     assert.same({ nil, "", 1000 }, { connection:receive(10000) })
   end)
 
-  it_both("iterates over messages until the connection closes", function()
+  local function iterate()
     local server = serve()
     server.onconnection = function(socket)
       for i = 1, 10 do
@@ -103,7 +103,29 @@ describe("straight-line code", function()
     end
     assert.equal("1:1 2:2 3:1 4:2 5:1 6:2 7:1 8:2 9:1 10:2", table.concat(got, " "))
     assert.same({ nil, "that was all", 3000 }, { connection:receive() })
-  end)
+  end
+
+  it("iterates over messages until the connection closes, outside a coroutine", iterate)
+
+  -- Lua 5.1 calls an iterator through C, where nothing can yield.
+  if _VERSION ~= "Lua 5.1" or jit then
+    it("iterates over messages until the connection closes, in a coroutine", function()
+      run({ iterate })
+    end)
+  else
+    it("says in a coroutine that Lua 5.1 cannot iterate over messages there", function()
+      run({
+        function()
+          local connection = open(serve().url)
+          local ok, err = pcall(connection.messages, connection)
+          assert.is_false(ok)
+          assert.matches("receive", err)
+          connection:disconnect()
+          assert.equal(1000, select(3, connection:receive()))
+        end,
+      })
+    end)
+  end
 
   it_both("hears the error's text where the connection breaks", function()
     local python = peer.start("python")

@@ -152,6 +152,30 @@ describe("a WebSocketServer", function()
     assert.is_truthy(socket.protocol == "a" or socket.protocol == "b")
   end)
 
+  it("speaks TLS", function()
+    local directory = os.tmpname()
+    os.remove(directory)
+    assert(os.execute("mkdir " .. directory))
+    local certificate, key = directory .. "/certificate.pem", directory .. "/key.pem"
+    local make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+      .. " -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -keyout %s -out %s"
+    os.execute(make:format(key, certificate) .. " 2>/dev/null")
+    local server = serve({ tls = { certificate = certificate, key = key } })
+    assert.matches("^wss://", server.url)
+    local socket = open(server.url, nil, { tls = { ca = certificate }, timeout = 20000 })
+    local lines = log(socket)
+    socket:send("secret")
+    drive(function()
+      return lines.message
+    end)
+    assert.equal(server.url, lines.message.origin)
+    local suspicious = sockets.connect(server.url, nil, { timeout = 20000 })
+    local refused = sockets.finish(suspicious)
+    assert.same({ "error", "close 1006  unclean" }, refused)
+    assert.equal("SslHandshakeFailedError", refused.error.name)
+    os.execute("rm -r " .. directory)
+  end)
+
   it("closes with 1001 'Server closing.' for all, and stops", function()
     local server = serve()
     local accepted = {}
@@ -240,7 +264,7 @@ describe("a WebSocketServer", function()
           echo(socket)
         end
       end
-      local output, status = peer.client(kind, server.url .. "/", sockets.step)
+      local output, status = peer.client(kind, server.url, sockets.step)
       assert.equal(0, status, output)
     end)
   end

@@ -29,9 +29,8 @@ pub fn reactor(limit: Duration) -> Reactor {
 /// Whether a time is kept, on a machine that may be busy with other things: one try in five
 /// has to keep it.
 pub fn in_time(limit: Duration, attempt: impl FnMut() -> Duration) {
-    let mut times = std::iter::repeat_with(attempt).take(5);
     let mut missed = Vec::new();
-    while let Some(time) = times.next() {
+    for time in std::iter::repeat_with(attempt).take(5) {
         if time < limit {
             return;
         }

@@ -1,11 +1,11 @@
 -- love tests/hosts/love URL FILE: opens a connection and restarts the game with it, five
 -- times, then talks and quits. FILE remembers the starts, and the threads of the first one.
 local websocket = require("websocket")
+require("websocket.love") -- events are delivered in every frame
 
 local RESTARTS = 5
 
 local starts = 1
-local restarting = false
 
 local function say(...)
   io.stdout:write(table.concat({ ... }, " "), "\n")
@@ -39,30 +39,36 @@ local function count_start(path)
   file:close()
 end
 
-local function on_event(_, connection, data)
+-- The restart finds this connection open.
+local function restart_when_open(_, _, data)
   if data.event == websocket.EVENT_CONNECTED then
-    if starts <= RESTARTS then
-      restarting = true
-      love.event.quit("restart")
-    else
-      connection:send("hello from LÖVE", { type = websocket.DATA_TYPE_TEXT })
-    end
-  elseif data.event == websocket.EVENT_MESSAGE then
-    say("received", data.message)
-    connection:disconnect(4000, "done")
+    love.event.quit("restart")
   elseif data.event == websocket.EVENT_ERROR then
     say("error", data.stage, data.message)
-  elseif not restarting then
-    say("disconnected", data.code, data.reason)
-    love.event.quit(data.code == 4000 and 0 or 1)
   end
+end
+
+-- In a coroutine: every wait lets the game go on.
+local function talk(url)
+  local connection, problem = websocket.open(url)
+  if not connection then
+    say("error", problem)
+    love.event.quit(1)
+    return
+  end
+  connection:send("hello from LÖVE", { type = websocket.DATA_TYPE_TEXT })
+  say("received", (connection:receive()))
+  connection:disconnect(4000, "done")
+  local _, reason, code = connection:receive()
+  say("disconnected", code, reason)
+  love.event.quit(code == 4000 and 0 or 1)
 end
 
 function love.load(arguments)
   count_start(arguments[2])
-  websocket.connect(arguments[1], nil, on_event)
-end
-
-function love.update()
-  websocket.update()
+  if starts <= RESTARTS then
+    websocket.connect(arguments[1], nil, restart_when_open)
+  else
+    coroutine.wrap(talk)(arguments[1])
+  end
 end

@@ -1,0 +1,14 @@
+// A headless Chromium, and pages in it.
+import { chromium } from "playwright-core";
+
+export async function withBrowser(work) {
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--no-proxy-server", "--disable-gpu"],
+  });
+  try {
+    await work(browser);
+  } finally {
+    await browser.close();
+  }
+}

@@ -1,0 +1,98 @@
+// Chromium as a client of our server: client.mjs URL prints a line for each scenario.
+import assert from "node:assert/strict";
+import { withBrowser } from "./chromium.mjs";
+
+const url = process.argv[2];
+
+// In the page: opens a socket, sends the messages, and resolves with what came of it once as
+// many have come back, or the socket has closed. Bytes are arrays, text is a string.
+async function talk({ url, protocols = [], send = [], close }) {
+  const socket = new WebSocket(url, protocols);
+  socket.binaryType = "arraybuffer";
+  const result = { messages: [] };
+  return new Promise((resolve) => {
+    const end = () => (close ? socket.close(...close) : resolve(result));
+    socket.onopen = () => {
+      result.protocol = socket.protocol;
+      result.extensions = socket.extensions;
+      for (const data of send) socket.send(Array.isArray(data) ? new Uint8Array(data) : data);
+      if (send.length === 0 && close) end();
+    };
+    socket.onmessage = ({ data }) => {
+      result.messages.push(typeof data === "string" ? data : [...new Uint8Array(data)]);
+      if (result.messages.length === send.length) end();
+    };
+    socket.onerror = () => (result.failed = true);
+    socket.onclose = ({ code, reason, wasClean }) => {
+      resolve({ ...result, code, reason, wasClean });
+    };
+  });
+}
+
+const scenarios = {
+  async text(page) {
+    const send = ["hello", "", "\u20ac\u{1f600}", "x".repeat(70000)];
+    const { messages } = await page.evaluate(talk, { url: `${url}/echo`, send });
+    assert.deepEqual(messages, send);
+  },
+
+  async binary(page) {
+    const send = [[0, 255, 128], [], Array.from({ length: 70000 }, (_, i) => i % 251)];
+    const { messages } = await page.evaluate(talk, { url: `${url}/echo`, send });
+    assert.deepEqual(messages, send);
+  },
+
+  async compressed(page) {
+    const send = ["compress me, ".repeat(20000), "and me, ".repeat(20000)];
+    const { messages, extensions } = await page.evaluate(talk, { url: `${url}/echo`, send });
+    assert.match(extensions, /permessage-deflate/);
+    assert.deepEqual(messages, send);
+  },
+
+  async subprotocols(page) {
+    const { protocol } = await page.evaluate(talk, {
+      url: `${url}/echo`,
+      protocols: ["unknown", "chat"],
+      send: ["x"],
+    });
+    assert.equal(protocol, "chat");
+  },
+
+  async "an unconfirmed subprotocol"(page) {
+    const result = await page.evaluate(talk, { url: `${url}/echo`, protocols: ["unknown"] });
+    assert.ok(result.failed);
+    assert.equal(result.code, 1006);
+  },
+
+  async "close by the page"(page) {
+    const close = [4001, "over here"];
+    const result = await page.evaluate(talk, { url: `${url}/echo`, send: ["x"], close });
+    assert.deepEqual([result.code, result.wasClean], [4001, true]);
+    const plain = await page.evaluate(talk, { url: `${url}/echo`, close: [] });
+    assert.deepEqual([plain.code, plain.wasClean], [1005, true]);
+  },
+
+  async "close by the server"(page) {
+    const result = await page.evaluate(talk, { url: `${url}/close` });
+    assert.deepEqual([result.code, result.reason, result.wasClean], [4002, "over there", true]);
+  },
+
+  async "a reload in the middle"(page) {
+    const file = new URL("flood.html", import.meta.url);
+    await page.goto(`${file}?${encodeURIComponent(`${url}/flood`)}`);
+    for (let load = 0; load < 3; load++) {
+      await page.waitForFunction(() => Number(document.title) > 20, null, { polling: 50 });
+      await page.reload();
+    }
+    await page.waitForFunction(() => Number(document.title) > 20, null, { polling: 50 });
+    await page.goto("about:blank");
+  },
+};
+
+await withBrowser(async (browser) => {
+  const page = await browser.newPage();
+  for (const [name, scenario] of Object.entries(scenarios)) {
+    await scenario(page);
+    console.log(name);
+  }
+});
