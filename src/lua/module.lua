@@ -217,14 +217,21 @@ function Connection:stats()
   return native.stats(self._id) or self._stats or {}
 end
 
+local stream -- once it is read: a host may empty package.loaded
+
+local function straight_line()
+  stream = stream or require("websocket.stream")
+  return stream
+end
+
 function Connection:receive(timeout_ms)
   check_connection(self, 2)
-  return require("websocket.stream").receive(self, timeout_ms)
+  return straight_line().receive(self, timeout_ms)
 end
 
 function Connection:messages()
   check_connection(self, 2)
-  return require("websocket.stream").messages(self)
+  return straight_line().messages(self)
 end
 
 -- The one place from which callbacks are called. A host that must prepare its script
@@ -471,7 +478,7 @@ local PARTS = { createWebSocket = "create", open = "open" }
 local function read_member(module, name)
   local file = FILES[name]
   if file then
-    local value = require("websocket." .. file)
+    local value = file == "stream" and straight_line() or require("websocket." .. file)
     if PARTS[name] then
       value = value[PARTS[name]]
     end
