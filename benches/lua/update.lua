@@ -16,6 +16,8 @@ end
 while open < connections do
   websocket.wait()
 end
+-- A connection that is quiet for a second gives memory back; then all of them are idle.
+websocket.wait(1500)
 
 local update = websocket.update
 local begin = websocket.now()
