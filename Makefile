@@ -80,7 +80,7 @@ format: tools ## format Rust and Lua
 	node_modules/.bin/stylua lua src/lua library examples tests benches
 
 .PHONY: bench
-bench: tools build ## measure against other clients, side by side
+bench: tools ## measure against other clients, side by side
 	@benches/run
 
 .PHONY: autobahn
