@@ -107,7 +107,7 @@ unsafe fn bound<'a>(lua: *mut lua_State) -> Option<&'a State> {
 
 unsafe extern "C-unwind" fn native_take(lua: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this as the function that `bind` made.
-    let Some(state) = (unsafe { bound(lua) }) else {
+    let Some(state) = (unsafe { bound(lua) }).filter(|state| !state.is_idle()) else {
         // SAFETY: Lua gives a C function room for 20 values.
         unsafe { ffi::lua_pushinteger(lua, 0) };
         return 1;

@@ -108,6 +108,12 @@ impl State {
         })
     }
 
+    /// Whether an update would find nothing to do.
+    pub fn is_idle(&self) -> bool {
+        let delivered = self.ready.try_borrow().is_ok_and(|ready| ready.is_empty());
+        delivered && !self.watched.get() && self.workers.queue().is_empty()
+    }
+
     /// Begins an update: how many events it will deliver, at most until `deadline`.
     pub fn take(&self, deadline: Option<Instant>) -> usize {
         let queue = self.workers.queue();
