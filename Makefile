@@ -47,10 +47,11 @@ demo: ## a Lua echo server and client in a Rust host; URL=wss://... talks to a s
 .PHONY: build
 build: $(addprefix build-lua,$(LUAS)) ## build/luaX.Y/websocket.so; LUA=5.1|jit|5.2|5.3|5.4|5.5 for one
 
+# Only as a cdylib: a library that is built as rlib too is linked without LTO.
 .PHONY: $(addprefix build-lua,$(ALL_LUAS))
 $(addprefix build-lua,$(ALL_LUAS)): build-lua%:
 	@tests/openssl-feature --explain
-	cargo build $(CARGO_FLAGS) --release --target-dir $(TARGET)/lua$* \
+	cargo rustc $(CARGO_FLAGS) --release --lib --crate-type cdylib --target-dir $(TARGET)/lua$* \
 	  --features lua$(subst .,,$*),module$(addprefix $(comma),$(TLS_FEATURE))
 	@mkdir -p build/lua$*
 	@cp $(TARGET)/lua$*/release/$(BUILT) build/lua$*/$(MODULE).new
