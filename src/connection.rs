@@ -24,16 +24,13 @@ use crate::{
     error::{Error, HandshakeError, Response, Stage},
     handshake::{ClientHandshake, ClientRequest, ServerHandshake, Upgraded},
     lead::{LEASE, Turn},
-    link::{Link, Parts},
+    link::{Link, Parts, SMALL_MESSAGE},
     net::{Endpoint, Proxy, Reactor, SOCKET, Stream, TcpStream, dial, resolve, tls},
     protocol::{Kind, Protocol, Recycler, Role, deflate},
     queue::{Closed, ConnectionId, Event, Flow, Queue},
     stats::Stats,
     workers::{Stop, Workers},
 };
-
-/// Messages up to this size are put into the out buffer by the host's thread.
-const SEND_DIRECTLY: usize = 4096;
 
 /// The answer of a server that has as many connections as it may have.
 const FULL: &[u8] =
@@ -249,7 +246,7 @@ impl Connection {
         // A host that drives the link writes when it waits; if it does not, the worker finds
         // the message when it looks after the link.
         let host_writes = link.is_lent();
-        if !host_writes && payload.len() > SEND_DIRECTLY {
+        if !host_writes && payload.len() > SMALL_MESSAGE {
             return false;
         }
         let sent = link.send_directly(self, kind, payload);

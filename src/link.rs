@@ -22,8 +22,8 @@ use crate::{
     queue::{Closed, Event, Queue},
 };
 
-/// Messages up to this size are framed at once.
-const COPY_AT_ONCE: usize = 4096;
+/// Messages up to this size are framed at once, by the thread that sends them.
+pub const SMALL_MESSAGE: usize = 4096;
 
 /// How long a connection is quiet before it gives memory back.
 const TRIM_AFTER: Duration = Duration::from_secs(1);
@@ -136,7 +136,7 @@ impl Link {
             return false;
         }
         self.send(connection, payload.len(), |protocol| {
-            if payload.len() <= COPY_AT_ONCE {
+            if payload.len() <= SMALL_MESSAGE {
                 protocol.send_copy(kind, payload);
             } else {
                 protocol.send(kind, connection.recycler.copy(payload));

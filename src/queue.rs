@@ -27,7 +27,7 @@ const WAKE: Token = Token(0);
 const LENT: Token = Token(1);
 
 /// What every message counts besides its payload, so that empty ones are bounded too.
-pub const MESSAGE_OVERHEAD: usize = 64;
+const MESSAGE_OVERHEAD: usize = 64;
 
 /// Something that happened to a connection.
 #[derive(Debug)]
@@ -46,10 +46,15 @@ impl Event {
     /// What the event counts against its connection's limit, in bytes.
     pub fn cost(&self) -> usize {
         match self {
-            Event::Message(_, payload) => payload.len() + MESSAGE_OVERHEAD,
+            Event::Message(_, payload) => message_cost(payload),
             _ => 0,
         }
     }
+}
+
+/// What a message counts against its connection's limit, in bytes.
+pub fn message_cost(payload: &[u8]) -> usize {
+    payload.len() + MESSAGE_OVERHEAD
 }
 
 /// How a connection ended.

@@ -17,7 +17,7 @@ use crate::{
     connection::Connection,
     lead::Lead,
     protocol::Kind,
-    queue::{ConnectionId, Event, MESSAGE_OVERHEAD, Queue, Sleep, Woken},
+    queue::{ConnectionId, Event, Queue, Sleep, Woken, message_cost},
     server::Server,
     workers::Workers,
 };
@@ -147,7 +147,7 @@ impl State {
             self.rare.set(Some((id, event)));
             return Next::Rare;
         };
-        self.delivered(id, payload.len() + MESSAGE_OVERHEAD);
+        self.delivered(id, message_cost(&payload));
         self.current.replace(payload);
         Next::Message {
             id,

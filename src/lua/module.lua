@@ -136,10 +136,7 @@ function websocket.send(connection, message, options)
   send(connection, message, options, 2)
 end
 
-function Connection:send(message, options)
-  check_connection(self, 2)
-  send(self, message, options, 2)
-end
+Connection.send = websocket.send
 
 -- RFC 6455 section 7.4: codes that may stand in a Close frame.
 local function is_sendable(code)
@@ -184,10 +181,7 @@ function websocket.disconnect(connection, code, reason)
   disconnect(connection, code, reason, 2)
 end
 
-function Connection:disconnect(code, reason)
-  check_connection(self, 2)
-  disconnect(self, code, reason, 2)
-end
+Connection.disconnect = websocket.disconnect
 
 function Connection:state()
   check_connection(self, 2)
