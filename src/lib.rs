@@ -15,12 +15,14 @@
 //! - [`connection`]: the worker that goes through all of these, and the host's handle on it.
 //!   `link` is its second half, an open connection; [`lead`] lets a waiting host drive it.
 //! - [`server`]: the listener, whose sockets become connections.
-//! - [`workers`], [`queue`], [`stats`]: the threads of one Lua state, and what comes of them.
+//! - [`workers`], [`queue`], [`compact`], [`stats`]: the threads of one Lua state, and what
+//!   comes of them.
 //! - [`config`], [`error`]: what a connection is told, and why it failed.
 //! - `lua`: the module table; the only part that knows Lua.
 
 #![deny(missing_docs)]
 
+pub mod compact;
 pub mod config;
 pub mod connection;
 pub mod error;

@@ -19,7 +19,7 @@ use crate::{
     lead::{LEASE, Turn},
     net::{SOCKET, Stream},
     protocol::{Event as Incoming, Kind, Protocol, Role},
-    queue::{Closed, Event, Queue},
+    queue::{Closed, Event, Queue, message_cost},
 };
 
 /// Messages up to this size are framed at once, by the thread that sends them.
@@ -382,34 +382,27 @@ impl Link {
                 return false;
             }
             match self.protocol.poll() {
-                Ok(Some(event)) => self.receive(event, connection, now),
+                Ok(Some(Incoming::Message { kind, payload })) => {
+                    connection.stats.messages_received.add(1);
+                    connection.stats.bytes_received.add(payload.len() as u64);
+                    if !self.abandoned {
+                        self.cost += message_cost(&payload);
+                        self.events.push(Event::Message(kind, payload.into()));
+                    }
+                }
+                Ok(Some(Incoming::Pong(payload))) => {
+                    let keepalive = self.keepalive.as_mut();
+                    if let Some(rtt) = keepalive.and_then(|it| it.answered(&payload, now)) {
+                        connection.stats.round_trip(rtt);
+                    }
+                }
+                Ok(Some(Incoming::Ping(_))) => {}
+                Ok(Some(Incoming::Close { code, reason })) => {
+                    self.received = Some((code.unwrap_or(1005), reason));
+                    self.close_deadline.get_or_insert(now + self.close_timeout);
+                }
                 Ok(None) => return true,
                 Err(violation) => self.violated(violation, connection, now),
-            }
-        }
-    }
-
-    fn receive(&mut self, event: Incoming, connection: &Connection, now: Instant) {
-        match event {
-            Incoming::Message { kind, payload } => {
-                connection.stats.messages_received.add(1);
-                connection.stats.bytes_received.add(payload.len() as u64);
-                if !self.abandoned {
-                    let event = Event::Message(kind, payload);
-                    self.cost += event.cost();
-                    self.events.push(event);
-                }
-            }
-            Incoming::Ping(_) => {}
-            Incoming::Pong(payload) => {
-                let keepalive = self.keepalive.as_mut();
-                if let Some(rtt) = keepalive.and_then(|it| it.answered(&payload, now)) {
-                    connection.stats.round_trip(rtt);
-                }
-            }
-            Incoming::Close { code, reason } => {
-                self.received = Some((code.unwrap_or(1005), reason));
-                self.close_deadline.get_or_insert(now + self.close_timeout);
             }
         }
     }

@@ -15,12 +15,11 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use mio::{Events, Poll, Registry, Token, Waker};
 #[cfg(unix)]
 use mio::{Interest, unix::SourceFd};
 
-use crate::{connection::Opened, error::Error, net::Stream, protocol::Kind};
+use crate::{compact::CompactBytes, connection::Opened, error::Error, net::Stream, protocol::Kind};
 
 const WAKE: Token = Token(0);
 /// The socket of the connection that the host drives itself.
@@ -35,7 +34,7 @@ pub enum Event {
     /// The connection is open.
     Connected(Box<Opened>),
     /// A whole message arrived.
-    Message(Kind, Bytes),
+    Message(Kind, CompactBytes),
     /// The connection failed. [`Event::Disconnected`] follows.
     Error(Box<Error>),
     /// The last event of every connection.

@@ -16,31 +16,36 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 type Frame<'a> = (u8, &'a [u8]);
 
 /// What the bytes come to: the events, and a violation's code and a part of its rule.
-type Case<'a> = (&'a str, &'a [Frame<'a>], Vec<Event>, Option<(u16, &'a str)>);
+type Case<'a> = (
+    &'a str,
+    &'a [Frame<'a>],
+    Vec<Event<'static>>,
+    Option<(u16, &'a str)>,
+);
 
-fn text(payload: &str) -> Event {
+fn text(payload: &str) -> Event<'static> {
     Event::Message {
         kind: Kind::Text,
-        payload: Bytes::copy_from_slice(payload.as_bytes()),
+        payload: Bytes::copy_from_slice(payload.as_bytes()).into(),
     }
 }
 
-fn binary(payload: &[u8]) -> Event {
+fn binary(payload: &[u8]) -> Event<'static> {
     Event::Message {
         kind: Kind::Binary,
-        payload: Bytes::copy_from_slice(payload),
+        payload: Bytes::copy_from_slice(payload).into(),
     }
 }
 
-fn ping(payload: &'static [u8]) -> Event {
-    Event::Ping(Bytes::from_static(payload))
+fn ping(payload: &'static [u8]) -> Event<'static> {
+    Event::Ping(Bytes::from_static(payload).into())
 }
 
-fn pong(payload: &'static [u8]) -> Event {
-    Event::Pong(Bytes::from_static(payload))
+fn pong(payload: &'static [u8]) -> Event<'static> {
+    Event::Pong(Bytes::from_static(payload).into())
 }
 
-fn close(code: u16, reason: &str) -> Event {
+fn close(code: u16, reason: &str) -> Event<'static> {
     Event::Close {
         code: Some(code),
         reason: reason.into(),
@@ -91,7 +96,7 @@ fn check(
         end.receive_buffer().extend_from_slice(piece);
         loop {
             match end.poll() {
-                Ok(Some(event)) => events.push(event),
+                Ok(Some(event)) => events.push(event.into_owned()),
                 Ok(None) => break,
                 Err(violation) => {
                     assert_eq!(broken.replace(violation), None, "{case}: fails twice")
@@ -462,11 +467,12 @@ fn said(end: &mut Protocol) -> Vec<(u8, Vec<u8>)> {
     frames
 }
 
-fn receive(end: &mut Protocol, role: Role, frame: Frame) -> Event {
+fn receive(end: &mut Protocol, role: Role, frame: Frame) -> Event<'static> {
     end.receive_buffer().extend_from_slice(&encode(role, frame));
     end.poll()
         .expect("no rule is broken")
         .expect("the frame is whole")
+        .into_owned()
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn half_a_frame_survives_trimming() {
     feed(&mut end, &[5; 3096]);
     let event = Event::Message {
         kind: Kind::Binary,
-        payload: Bytes::from(vec![5; 4096]),
+        payload: Bytes::from(vec![5; 4096]).into(),
     };
     assert_eq!(end.poll(), Ok(Some(event)));
 }
@@ -204,7 +204,7 @@ fn pings_are_answered_no_faster_than_the_answers_leave() {
         let count = bytes.len();
         end.advance(count);
         while let Ok(Some(Event::Pong(payload))) = peer.poll() {
-            last = Some(payload);
+            last = Some(payload.into_bytes());
         }
     }
     assert_eq!(last.as_deref(), Some(&ping[2..]));
@@ -223,7 +223,7 @@ fn a_small_message_among_many_pings_does_not_keep_them_alive() {
             feed(&mut end, &burst);
             while let Some(event) = end.poll().expect("no rule is broken") {
                 if let Event::Message { payload, .. } = event {
-                    messages.push(payload);
+                    messages.push(payload.into_bytes());
                 }
             }
             let count = end.transmit().len();

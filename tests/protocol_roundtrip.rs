@@ -12,10 +12,10 @@ use websocket::protocol::{
 
 type Message = (Kind, Vec<u8>);
 
-fn event((kind, payload): &Message) -> Event {
+fn event((kind, payload): &Message) -> Event<'static> {
     Event::Message {
         kind: *kind,
-        payload: Bytes::copy_from_slice(payload),
+        payload: Bytes::copy_from_slice(payload).into(),
     }
 }
 
@@ -77,7 +77,7 @@ fn agree(client: &Config, server: &Config) -> (Agreement, Agreement) {
 }
 
 /// Moves everything one end has to say to the other, `step` bytes at a time.
-fn carry(from: &mut Protocol, to: &mut Protocol, step: usize) -> Vec<Event> {
+fn carry(from: &mut Protocol, to: &mut Protocol, step: usize) -> Vec<Event<'static>> {
     let mut events = Vec::new();
     loop {
         let bytes = from.transmit();
@@ -89,7 +89,7 @@ fn carry(from: &mut Protocol, to: &mut Protocol, step: usize) -> Vec<Event> {
         to.receive_buffer().extend_from_slice(&bytes[..count]);
         from.advance(count);
         while let Some(event) = to.poll().expect("our own end breaks no rule") {
-            events.push(event);
+            events.push(event.into_owned());
         }
     }
 }
@@ -107,7 +107,7 @@ fn send(from: &mut Protocol, to: &mut Protocol, messages: &[Message], copy: bool
     assert_eq!(from.buffered(), size);
     let events = carry(from, to, step);
     assert_eq!(from.buffered(), 0);
-    let sent: Vec<Event> = messages.iter().map(event).collect();
+    let sent: Vec<Event<'static>> = messages.iter().map(event).collect();
     assert!(events == sent, "what arrives is not what was sent");
 }
 
@@ -166,7 +166,7 @@ proptest! {
                 None => message.1.clone(),
             };
             fragment(message.0, &payload, stream.is_some(), &cuts, masked, &mut bytes);
-            expected.extend(std::iter::repeat_n(Event::Ping(Bytes::from_static(b"p")), cuts.len()));
+            expected.extend(std::iter::repeat_n(Event::Ping(Bytes::from_static(b"p").into()), cuts.len()));
             expected.push(event(message));
         }
         let role = if masked { Role::Server } else { Role::Client };
@@ -175,7 +175,7 @@ proptest! {
         for piece in bytes.chunks(step) {
             end.receive_buffer().extend_from_slice(piece);
             while let Some(event) = end.poll().expect("no rule is broken") {
-                events.push(event);
+                events.push(event.into_owned());
             }
         }
         prop_assert!(events == expected, "what arrives is not what was sent");

@@ -65,14 +65,14 @@ fn read(role: TheirRole, bytes: &[u8]) -> (Vec<Message>, bool) {
     }
 }
 
-fn translate(event: Event) -> Message {
+fn translate(event: Event<'_>) -> Message {
     match event {
         Event::Message { kind: Kind::Text, payload } => {
-            Message::Text(payload.try_into().expect("our texts are UTF-8"))
+            Message::Text(payload.into_bytes().try_into().expect("our texts are UTF-8"))
         }
-        Event::Message { kind: Kind::Binary, payload } => Message::Binary(payload),
-        Event::Ping(payload) => Message::Ping(payload),
-        Event::Pong(payload) => Message::Pong(payload),
+        Event::Message { kind: Kind::Binary, payload } => Message::Binary(payload.into_bytes()),
+        Event::Ping(payload) => Message::Ping(payload.into_bytes()),
+        Event::Pong(payload) => Message::Pong(payload.into_bytes()),
         Event::Close { code: None, .. } => Message::Close(None),
         Event::Close { code: Some(code), reason } => {
             Message::Close(Some(tungstenite::protocol::CloseFrame { code: code.into(), reason: reason.into() }))

@@ -10,7 +10,7 @@ pub const LIMIT: usize = 100_000;
 
 /// What came of the bytes.
 pub struct Outcome {
-    pub events: Vec<Event>,
+    pub events: Vec<Event<'static>>,
     pub violation: Option<Violation>,
     pub answer: Vec<u8>,
 }
@@ -23,7 +23,7 @@ pub fn feed(role: Role, deflate: Option<Agreement>, bytes: &[u8], step: usize) -
         protocol.receive_buffer().extend_from_slice(piece);
         loop {
             match protocol.poll() {
-                Ok(Some(event)) => outcome.events.push(event),
+                Ok(Some(event)) => outcome.events.push(event.into_owned()),
                 Ok(None) => break,
                 Err(violation) => {
                     assert!(outcome.violation.is_none(), "a connection fails once");

@@ -8,12 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use mlua::{Lua, MultiValue, Result};
 use rustc_hash::FxHashMap;
 
 use super::tables;
 use crate::{
+    compact::CompactBytes,
     connection::Connection,
     lead::Lead,
     protocol::Kind,
@@ -61,7 +61,7 @@ pub struct State {
     /// The connection whose messages are being delivered, and what it has not been told of.
     delivered: Cell<(ConnectionId, usize)>,
     /// The payload of the message that is being delivered.
-    current: RefCell<Bytes>,
+    current: RefCell<CompactBytes>,
     /// The event that is being delivered, if it is no message.
     rare: Cell<Option<(ConnectionId, Event)>>,
     /// What was wrong with the last message that was refused.
@@ -132,7 +132,7 @@ impl State {
     /// Ends an update. What it left over makes the descriptor readable again.
     pub fn finish(&self) {
         self.tell_delivered();
-        self.current.replace(Bytes::new());
+        self.current.take();
         if self.watched.get() && !self.ready.borrow().is_empty() {
             self.workers.queue().notify();
         }

@@ -1,13 +1,12 @@
 //! The Close frame (RFC 6455 sections 5.5.1 and 7.4).
 
-use bytes::Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::{frame::MAX_CONTROL_PAYLOAD, violation};
 use crate::error::Violation;
 
 /// The code and reason in a Close frame's payload.
-pub(super) fn parse(payload: &Bytes) -> Result<(Option<u16>, String), Violation> {
+pub(super) fn parse(payload: &[u8]) -> Result<(Option<u16>, String), Violation> {
     let Some((code, reason)) = payload.split_first_chunk() else {
         return match payload.len() {
             0 => Ok((None, String::new())),

@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::{
-    Event, Kind, Recycler, close,
+    Kind, Recycler,
     deflate::Decompressor,
     frame::{Header, apply_mask},
     utf8::Utf8,
@@ -32,12 +32,14 @@ pub(super) struct Reader {
     expect_mask: bool,
     max_message_size: usize,
     decompressor: Option<Decompressor>,
-    /// Received and not yet consumed.
+    /// Received bytes; those before `start` are consumed.
     buffer: BytesMut,
+    /// A cursor, because `BytesMut` takes its time to move its own.
+    start: usize,
     read_size: usize,
-    /// The buffer's capacity when it was last handed out for a read.
-    offered: Option<usize>,
-    /// Consumed since the last message was handed out as a slice of the buffer.
+    /// The buffer was handed out for a read.
+    offered: bool,
+    /// Consumed since the last message was taken as a slice of the buffer.
     overhead: usize,
     frame: Option<Frame>,
     message: Option<Message>,
@@ -59,6 +61,22 @@ struct Frame {
     whole: bool,
 }
 
+/// Something complete. Its payload is lent until the next poll.
+#[derive(Clone, Copy)]
+pub(super) enum Found {
+    Message(Kind, Place),
+    Control(Control, Place),
+}
+
+/// Where a payload is.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// The last so many consumed bytes of the buffer.
+    Buffer(usize),
+    /// All of the assembly.
+    Assembly,
+}
+
 /// The message whose frames are arriving.
 #[derive(Clone, Copy)]
 struct Message {
@@ -77,8 +95,9 @@ impl Reader {
             max_message_size,
             decompressor,
             buffer: BytesMut::new(),
+            start: 0,
             read_size: MIN_READ,
-            offered: None,
+            offered: false,
             overhead: 0,
             frame: None,
             message: None,
@@ -90,6 +109,13 @@ impl Reader {
 
     /// The buffer, with room in it for what comes next.
     pub fn buffer(&mut self) -> &mut BytesMut {
+        // Reads more at a time once a read has filled all the room that it was offered.
+        let filled = self.buffer.len() == self.buffer.capacity();
+        if self.offered && filled && self.read_size < MAX_READ {
+            self.read_size *= 2;
+        }
+        self.offered = true;
+        self.settle();
         let room = self.buffer.capacity() - self.buffer.len();
         let missing = match &self.frame {
             Some(frame) if frame.whole => frame.length.saturating_sub(self.buffer.len()),
@@ -103,50 +129,36 @@ impl Reader {
             let trusted = missing.min(MAX_TRUST.max(self.buffer.len()));
             self.buffer.reserve(trusted.max(self.read_size));
         }
-        self.offered = Some(self.buffer.capacity());
         &mut self.buffer
     }
 
-    /// Reads more at a time once a read has filled all the room that it was offered.
-    #[inline]
-    fn size_reads(&mut self) {
-        if let Some(capacity) = self.offered.take()
-            && self.buffer.len() >= capacity
-            && self.read_size < MAX_READ
-        {
-            self.read_size *= 2;
+    /// Lets go of what is consumed: from here on the buffer begins with what is not.
+    fn settle(&mut self) {
+        self.overhead = MAX_READ.min(self.overhead + self.start);
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+        } else {
+            self.buffer.advance(self.start);
         }
+        self.start = 0;
     }
 
-    /// The next event, once its bytes are all there.
+    /// What is next, once its bytes are all there.
     #[inline]
-    pub fn poll(&mut self) -> Result<Option<Event>, Violation> {
-        self.size_reads();
-        if let Some(event) = self.poll_small() {
-            return Ok(Some(event));
-        }
-        loop {
-            if self.frame.is_none() {
-                let Some((header, size)) = Header::parse(&self.buffer, self.expect_mask)? else {
-                    return Ok(None);
-                };
-                let frame = self.begin(&header)?;
-                self.buffer.advance(size);
-                self.overhead += size;
-                self.frame = Some(frame);
-            }
-            let event = self.advance()?;
-            if event.is_some() || self.frame.is_some() {
-                return Ok(event);
-            }
+    pub fn poll(&mut self) -> Result<Option<Found>, Violation> {
+        match self.poll_small() {
+            Some(found) => Ok(Some(found)),
+            None if self.start == self.buffer.len() => Ok(None),
+            None => self.poll_any(),
         }
     }
 
     /// The most frequent frame of all, without the detours of the others: a plain message of up to
     /// 125 bytes that is all here. Whatever is wrong with it is left to them.
     #[inline]
-    fn poll_small(&mut self) -> Option<Event> {
-        let &[first, second, ..] = &self.buffer[..] else {
+    fn poll_small(&mut self) -> Option<Found> {
+        let bytes = self.buffer.get_mut(self.start..)?;
+        let &mut [first, second, ref mut rest @ ..] = bytes else {
             return None;
         };
         let kind = match first {
@@ -154,36 +166,89 @@ impl Reader {
             0x82 => Kind::Binary,
             _ => return None,
         };
-        let start = if self.expect_mask { 6 } else { 2 };
         let length = usize::from(second & 0x7f);
         let is_plain = length < 126
             && length <= self.max_message_size
-            && (second & 0x80 != 0) == self.expect_mask
-            && self.buffer.len() >= start + length;
+            && (second & 0x80 != 0) == self.expect_mask;
         if !is_plain || self.frame.is_some() || self.message.is_some() {
             return None;
         }
-        let (header, payload) = self.buffer[..start + length].split_at_mut(start);
-        let mask = match header {
-            &mut [_, _, a, b, c, d] => [a, b, c, d],
-            _ => [0; 4],
+        let (mask, payload) = match rest.split_first_chunk_mut() {
+            _ if !self.expect_mask => (None, rest.get_mut(..length)?),
+            Some((mask, rest)) => (Some(*mask), rest.get_mut(..length)?),
+            None => return None,
         };
-        if self.expect_mask {
+        if let Some(mask) = mask {
             apply_mask(payload, mask, 0);
         }
-        if kind == Kind::Text && std::str::from_utf8(payload).is_err() {
-            apply_mask(payload, mask, 0);
+        if kind == Kind::Text && !is_utf8(payload) {
+            apply_mask(payload, mask.unwrap_or_default(), 0);
             return None;
         }
-        self.buffer.advance(start);
-        self.overhead += start;
-        let payload = self.take(length);
-        Some(Event::Message { kind, payload })
+        self.start += if self.expect_mask { 6 } else { 2 } + length;
+        Some(Found::Message(kind, Place::Buffer(length)))
+    }
+
+    /// Any frame, as far as it is here.
+    #[inline(never)]
+    fn poll_any(&mut self) -> Result<Option<Found>, Violation> {
+        self.settle();
+        loop {
+            if self.frame.is_none() {
+                let Some((header, size)) = Header::parse(&self.buffer, self.expect_mask)? else {
+                    return Ok(None);
+                };
+                let frame = self.begin(&header)?;
+                self.consume(size);
+                self.frame = Some(frame);
+            }
+            let found = self.advance()?;
+            if found.is_some() || self.frame.is_some() {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn consume(&mut self, size: usize) {
+        self.buffer.advance(size);
+        self.overhead = MAX_READ.min(self.overhead + size);
+    }
+
+    /// The payload of what was found last.
+    #[inline]
+    pub fn bytes(&self, place: Place) -> &[u8] {
+        match place {
+            Place::Buffer(length) => &self.buffer[self.start - length..self.start],
+            Place::Assembly => &self.assembly,
+        }
+    }
+
+    /// Takes the payload of what was found last. A slice keeps all of the buffer alive, which a
+    /// small message among much that is none would not be worth.
+    pub fn take(&mut self, place: Place) -> Bytes {
+        let payload = self.bytes(place);
+        match place {
+            Place::Assembly if payload.len() > MAX_COPY => {
+                self.recycler.share(std::mem::take(&mut self.assembly))
+            }
+            Place::Buffer(length) if length >= SLICE_MIN => {
+                let before = self.start - length;
+                if length < MAX_READ.min(self.overhead + before) / 8 {
+                    return Bytes::copy_from_slice(payload);
+                }
+                self.buffer.advance(before);
+                self.start = 0;
+                self.overhead = 0;
+                self.buffer.split_to(length).freeze()
+            }
+            _ => Bytes::copy_from_slice(payload),
+        }
     }
 
     /// Discards all that has arrived, and all memory.
     pub fn discard(&mut self) {
         self.buffer.clear();
+        self.start = 0;
         self.frame = None;
         self.message = None;
         self.assembly = Vec::new();
@@ -193,10 +258,15 @@ impl Reader {
     /// Gives back what an idle connection does not need.
     pub fn trim(&mut self) {
         self.read_size = MIN_READ;
+        self.offered = false;
+        self.settle();
         if self.buffer.is_empty() {
             self.buffer = BytesMut::new();
         } else if self.buffer.capacity() > MIN_READ.max(2 * self.buffer.len()) {
             self.buffer = BytesMut::from(&self.buffer[..]);
+        }
+        if self.message.is_none() {
+            self.assembly.clear();
         }
         self.assembly.shrink_to_fit();
         self.recycler.clear();
@@ -213,8 +283,11 @@ impl Reader {
         let mut whole = false;
         if let OpCode::Data(data) = header.opcode {
             let message = self.message_of(data, header.rsv1)?;
+            if self.message.is_none() {
+                self.assembly.clear();
+                whole = header.fin && !message.compressed;
+            }
             self.check_size(message, header.length)?;
-            whole = header.fin && self.message.is_none() && !message.compressed;
             self.message = Some(message);
         }
         // check_size has refused what does not fit; a control frame is 125 bytes at most.
@@ -286,7 +359,7 @@ impl Reader {
 
     /// Goes on with the current frame as far as its bytes are there.
     #[inline]
-    fn advance(&mut self) -> Result<Option<Event>, Violation> {
+    fn advance(&mut self) -> Result<Option<Found>, Violation> {
         let Some(frame) = &mut self.frame else {
             return Ok(None);
         };
@@ -294,13 +367,13 @@ impl Reader {
             return self.advance_whole();
         }
         match frame.opcode {
-            OpCode::Control(control) => self.advance_control(control),
+            OpCode::Control(control) => Ok(self.advance_control(control)),
             OpCode::Data(_) => self.advance_part(),
         }
     }
 
     #[inline]
-    fn advance_whole(&mut self) -> Result<Option<Event>, Violation> {
+    fn advance_whole(&mut self) -> Result<Option<Found>, Violation> {
         let (Some(frame), Some(message)) = (&mut self.frame, self.message) else {
             return Ok(None);
         };
@@ -319,51 +392,23 @@ impl Reader {
         self.frame = None;
         self.message = None;
         self.utf8.finish()?;
-        let payload = self.take(end);
-        Ok(Some(Event::Message {
-            kind: message.kind,
-            payload,
-        }))
+        self.start = end;
+        Ok(Some(Found::Message(message.kind, Place::Buffer(end))))
     }
 
-    /// A payload out of the buffer. A slice keeps all of the buffer alive, which a small message
-    /// among much that is none would not be worth.
-    #[inline]
-    fn take(&mut self, length: usize) -> Bytes {
-        if length < SLICE_MIN || length < self.overhead / 8 {
-            let payload = Bytes::copy_from_slice(&self.buffer[..length]);
-            self.buffer.advance(length);
-            return payload;
-        }
-        self.overhead = 0;
-        self.buffer.split_to(length).freeze()
-    }
-
-    fn advance_control(&mut self, control: Control) -> Result<Option<Event>, Violation> {
-        let Some(frame) = self
+    fn advance_control(&mut self, control: Control) -> Option<Found> {
+        let frame = self
             .frame
-            .take_if(|frame| frame.length <= self.buffer.len())
-        else {
-            return Ok(None);
-        };
+            .take_if(|frame| frame.length <= self.buffer.len())?;
         if let Some(mask) = frame.mask {
             apply_mask(&mut self.buffer[..frame.length], mask, 0);
         }
-        let payload = Bytes::copy_from_slice(&self.buffer[..frame.length]);
-        self.buffer.advance(frame.length);
-        self.overhead += frame.length;
-        match control {
-            Control::Ping => Ok(Some(Event::Ping(payload))),
-            Control::Pong => Ok(Some(Event::Pong(payload))),
-            _ => {
-                let (code, reason) = close::parse(&payload)?;
-                Ok(Some(Event::Close { code, reason }))
-            }
-        }
+        self.start = frame.length;
+        Some(Found::Control(control, Place::Buffer(frame.length)))
     }
 
     /// A fragment, or a piece of a compressed message: consumed as it arrives.
-    fn advance_part(&mut self) -> Result<Option<Event>, Violation> {
+    fn advance_part(&mut self) -> Result<Option<Found>, Violation> {
         let (Some(frame), Some(message)) = (&mut self.frame, self.message) else {
             return Ok(None);
         };
@@ -396,8 +441,7 @@ impl Reader {
                 Ok(())
             }
         };
-        self.buffer.advance(available);
-        self.overhead += available;
+        self.consume(available);
         // What was decompressed before something went wrong is checked first, as it would have
         // been if it had come in smaller pieces.
         self.assembly.truncate(limit);
@@ -408,24 +452,17 @@ impl Reader {
         if complete {
             self.frame = None;
         }
-        if last {
-            self.finish(message.kind).map(Some)
-        } else {
-            Ok(None)
+        if !last {
+            return Ok(None);
         }
-    }
-
-    /// Hands out what was assembled.
-    fn finish(&mut self, kind: Kind) -> Result<Event, Violation> {
         self.message = None;
         self.utf8.finish()?;
-        let payload = if self.assembly.len() <= MAX_COPY {
-            let payload = Bytes::copy_from_slice(&self.assembly);
-            self.assembly.clear();
-            payload
-        } else {
-            self.recycler.share(std::mem::take(&mut self.assembly))
-        };
-        Ok(Event::Message { kind, payload })
+        Ok(Some(Found::Message(message.kind, Place::Assembly)))
     }
+}
+
+/// Most text is ASCII.
+#[inline]
+fn is_utf8(text: &[u8]) -> bool {
+    text.is_ascii() || std::str::from_utf8(text).is_ok()
 }

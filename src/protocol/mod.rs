@@ -48,11 +48,13 @@
 //! ```
 
 use bytes::{Bytes, BytesMut};
+use tungstenite::protocol::frame::coding::Control;
 
 use crate::error::Violation;
+pub use payload::Payload;
 pub use recycle::Recycler;
 
-use message::Reader;
+use message::{Found, Place, Reader};
 use outbox::Outbox;
 
 mod close;
@@ -61,6 +63,7 @@ pub mod extension;
 mod frame;
 mod message;
 mod outbox;
+mod payload;
 mod recycle;
 mod utf8;
 
@@ -82,20 +85,20 @@ pub enum Kind {
     Binary,
 }
 
-/// What the peer did.
+/// What the peer did. Payloads are lent: see [`into_owned`](Event::into_owned).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum Event<'a> {
     /// A whole message.
     Message {
         /// Text or binary; text is valid UTF-8.
         kind: Kind,
         /// The message, decompressed.
-        payload: Bytes,
+        payload: Payload<'a>,
     },
     /// A Ping, which is already answered.
-    Ping(Bytes),
+    Ping(Payload<'a>),
     /// A Pong, asked for or not.
-    Pong(Bytes),
+    Pong(Payload<'a>),
     /// The peer closes the connection; our reply is already queued. Nothing follows.
     Close {
         /// The peer's code, if it sent one.
@@ -103,6 +106,21 @@ pub enum Event {
         /// The peer's reason.
         reason: String,
     },
+}
+
+impl Event<'_> {
+    /// The same for as long as it is needed. What [`Payload::into_bytes`] copies is copied.
+    pub fn into_owned(self) -> Event<'static> {
+        match self {
+            Event::Message { kind, payload } => Event::Message {
+                kind,
+                payload: payload.into_owned(),
+            },
+            Event::Ping(payload) => Event::Ping(payload.into_owned()),
+            Event::Pong(payload) => Event::Pong(payload.into_owned()),
+            Event::Close { code, reason } => Event::Close { code, reason },
+        }
+    }
 }
 
 /// One end of a WebSocket connection, from the handshake to Close.
@@ -148,24 +166,19 @@ impl Protocol {
     /// that tells the peer goes out with the next [`transmit`](Protocol::transmit): a driver that
     /// puts it off lets the host answer the messages that came before.
     #[inline]
-    pub fn poll(&mut self) -> Result<Option<Event>, Violation> {
+    pub fn poll(&mut self) -> Result<Option<Event<'_>>, Violation> {
         if self.reading != Reading::Open {
             self.reader.discard();
             return Ok(None);
         }
         match self.reader.poll() {
             Ok(None) => Ok(None),
-            Ok(Some(event)) => {
-                self.answer(&event);
-                Ok(Some(event))
+            Ok(Some(Found::Message(kind, place))) => {
+                let payload = Payload::lent(&mut self.reader, place);
+                Ok(Some(Event::Message { kind, payload }))
             }
-            Err(violation) => {
-                self.reading = Reading::Failed;
-                self.reader.discard();
-                self.outbox
-                    .close_next(close::payload(Some(violation.code), violation.rule));
-                Err(violation)
-            }
+            Ok(Some(Found::Control(control, place))) => self.control(control, place).map(Some),
+            Err(violation) => Err(self.fail(violation)),
         }
     }
 
@@ -225,18 +238,34 @@ impl Protocol {
         self.outbox.trim();
     }
 
-    /// What an event asks of us (RFC 6455 sections 5.5.1 and 5.5.2).
-    #[inline]
-    fn answer(&mut self, event: &Event) {
-        match event {
-            Event::Message { .. } | Event::Pong(_) => {}
-            Event::Ping(payload) => self.outbox.pong(payload.clone()),
-            Event::Close { code, .. } => {
-                self.reading = Reading::Closed;
-                self.reader.discard();
-                self.outbox.close_next(close::payload(*code, ""));
+    /// What a control frame asks of us (RFC 6455 sections 5.5.1 and 5.5.2).
+    fn control(&mut self, control: Control, place: Place) -> Result<Event<'_>, Violation> {
+        let payload = self.reader.bytes(place);
+        match control {
+            Control::Ping => {
+                self.outbox.pong(payload);
+                Ok(Event::Ping(Payload::lent(&mut self.reader, place)))
             }
+            Control::Pong => Ok(Event::Pong(Payload::lent(&mut self.reader, place))),
+            // Reserved opcodes were refused with their header.
+            Control::Close | Control::Reserved(_) => match close::parse(payload) {
+                Ok((code, reason)) => {
+                    self.reading = Reading::Closed;
+                    self.reader.discard();
+                    self.outbox.close_next(close::payload(code, ""));
+                    Ok(Event::Close { code, reason })
+                }
+                Err(violation) => Err(self.fail(violation)),
+            },
         }
+    }
+
+    fn fail(&mut self, violation: Violation) -> Violation {
+        self.reading = Reading::Failed;
+        self.reader.discard();
+        self.outbox
+            .close_next(close::payload(Some(violation.code), violation.rule));
+        violation
     }
 }
 

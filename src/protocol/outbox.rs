@@ -162,15 +162,15 @@ impl Outbox {
     }
 
     /// Answers a Ping ahead of all that is queued.
-    pub fn pong(&mut self, payload: Bytes) {
+    pub fn pong(&mut self, payload: &[u8]) {
         if self.close_sent() {
             return;
         }
         if self.pongs < MAX_PONGS {
             self.pongs += payload.len() + 6;
-            self.control(Control::Pong, &payload);
+            self.control(Control::Pong, payload);
         } else {
-            self.late_pong = Some(payload);
+            self.late_pong = Some(Bytes::copy_from_slice(payload));
         }
     }
 

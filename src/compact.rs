@@ -1,0 +1,86 @@
+//! Bytes on their way from a worker to the host: short ones in place.
+
+use std::ops::Deref;
+
+use bytes::Bytes;
+
+use crate::protocol::Payload;
+
+/// The longest content that is kept in place: with it an event in the queue is as large as one
+/// with `Bytes` and the block on the heap that these would take.
+const MAX_INLINE: usize = 62;
+
+/// Immutable bytes. A short content costs no allocation, which one thread would make and
+/// another give back, and no reference count, which two would write to.
+#[derive(Debug)]
+pub struct CompactBytes(Repr);
+
+#[derive(Debug)]
+enum Repr {
+    /// The first `length` of `bytes`; what stands behind them means nothing.
+    Inline {
+        length: u8,
+        bytes: [u8; MAX_INLINE],
+    },
+    Shared(Bytes),
+}
+
+impl From<Payload<'_>> for CompactBytes {
+    #[inline]
+    fn from(payload: Payload<'_>) -> Self {
+        if payload.len() > MAX_INLINE {
+            return CompactBytes(Repr::Shared(payload.into_bytes()));
+        }
+        let mut bytes = [0; MAX_INLINE];
+        copy_short(&payload, &mut bytes);
+        CompactBytes(Repr::Inline {
+            length: payload.len() as u8,
+            bytes,
+        })
+    }
+}
+
+impl Default for CompactBytes {
+    fn default() -> Self {
+        CompactBytes(Repr::Shared(Bytes::new()))
+    }
+}
+
+impl Deref for CompactBytes {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Inline { length, bytes } => &bytes[..usize::from(*length).min(MAX_INLINE)],
+            Repr::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// Copies to the front of `target`. Blocks of a constant size are faster than a call of memcpy.
+#[inline]
+fn copy_short(source: &[u8], target: &mut [u8; MAX_INLINE]) {
+    let (blocks, rest) = source.as_chunks::<16>();
+    for (to, from) in target.as_chunks_mut::<16>().0.iter_mut().zip(blocks) {
+        *to = *from;
+    }
+    let at = source.len() - rest.len();
+    for (to, from) in target[at..].iter_mut().zip(rest) {
+        *to = *from;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_what_it_was_made_of_at_every_length() {
+        let source: Vec<u8> = (0..=255).collect();
+        for length in 0..=source.len() {
+            let payload = Payload::from(Bytes::copy_from_slice(&source[..length]));
+            assert_eq!(*CompactBytes::from(payload), source[..length]);
+        }
+    }
+}
