@@ -27,7 +27,8 @@ use crate::{
     link::{Link, Parts, SMALL_MESSAGE},
     net::{Endpoint, Proxy, Reactor, SOCKET, Stream, TcpStream, dial, resolve, tls},
     protocol::{Kind, Protocol, Recycler, Role, deflate},
-    queue::{Closed, ConnectionId, Event, Flow, Queue},
+    queue::{Closed, ConnectionId, Event, Flow, MESSAGE_OVERHEAD, Queue},
+    staging::Staging,
     stats::Stats,
     workers::{Stop, Workers},
 };
@@ -35,6 +36,9 @@ use crate::{
 /// The answer of a server that has as many connections as it may have.
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+/// What is sent quietly wakes the worker once it has so many bytes.
+const ANNOUNCE_AT: usize = 16 * 1024;
 
 /// What the host asks of a worker.
 #[derive(Debug)]
@@ -94,10 +98,39 @@ pub struct Connection {
     waker: Option<Arc<Waker>>,
     /// A wake-up is under way, so that many sends cost one.
     wake_pending: AtomicBool,
+    /// Small messages that the host sent while the worker held the link.
+    pub staging: Staging,
+    /// The worker has just written, and looks again within [`LEASE`] without being woken.
+    attentive: AtomicBool,
+    /// Payload bytes that the host sent without waking the worker. Only the host writes it.
+    unannounced: AtomicUsize,
     /// Ends the connection sequence at once.
     cancelled: Arc<AtomicBool>,
     /// There while the connection is open. The worker holds the lock during a turn.
     link: Mutex<Option<Box<Link>>>,
+}
+
+/// How a message was queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Nothing is left to do for it.
+    Announced,
+    /// The first of those that the worker was not woken for: it finds them within a millisecond,
+    /// or is told by [`Connection::announce_all`].
+    Quietly,
+}
+
+/// What came of a message that the host wanted to frame by itself.
+enum Direct {
+    /// Framed; the host writes it.
+    Driven,
+    /// Framed; the worker writes it.
+    Taken,
+    /// The worker is at work.
+    Busy,
+    /// There is no link, or commands wait that must go first, or the message is large: to frame
+    /// it is work for the worker.
+    Refused,
 }
 
 /// The send queue is full: nothing of the message was taken.
@@ -159,8 +192,9 @@ impl Accepting {
 }
 
 impl Connection {
-    /// Queues one message. It leaves in order, as soon as the network takes it.
-    pub fn send(&self, kind: Kind, payload: &[u8]) -> Result<(), SendQueueFull> {
+    /// Queues one message. It leaves in order, as soon as the network takes it. To be called by
+    /// one thread at a time, the host's.
+    pub fn send(&self, kind: Kind, payload: &[u8]) -> Result<Sent, SendQueueFull> {
         let buffered = self.buffered.load(Ordering::Acquire);
         if buffered.saturating_add(payload.len()) > self.max_send_queue {
             return Err(SendQueueFull {
@@ -169,10 +203,56 @@ impl Connection {
             });
         }
         self.buffered.fetch_add(payload.len(), Ordering::AcqRel);
-        if !self.send_directly(kind, payload) {
-            self.command(Command::Send(kind, self.recycler.copy(payload)));
+        let is_small = payload.len() <= SMALL_MESSAGE;
+        match self.send_directly(kind, payload) {
+            Direct::Driven => return Ok(Sent::Announced),
+            Direct::Taken => {}
+            // What is behind a command must stay behind it: see Link::take_commands.
+            Direct::Busy if is_small && self.commands.is_empty() => {
+                self.staging.push(kind, payload);
+            }
+            Direct::Busy | Direct::Refused => {
+                let copy = self.recycler.copy(payload);
+                self.command(Command::Send(kind, copy));
+                return Ok(Sent::Announced);
+            }
         }
-        Ok(())
+        Ok(self.announce(payload.len() + MESSAGE_OVERHEAD))
+    }
+
+    /// Wakes the worker, unless it looks by itself and little waits for it.
+    fn announce(&self, cost: usize) -> Sent {
+        let before = self.unannounced.load(Ordering::Relaxed);
+        if self.attentive.load(Ordering::SeqCst) && before + cost < ANNOUNCE_AT {
+            self.unannounced.store(before + cost, Ordering::Relaxed);
+            return if before == 0 {
+                Sent::Quietly
+            } else {
+                Sent::Announced
+            };
+        }
+        self.unannounced.store(0, Ordering::Relaxed);
+        self.wake();
+        Sent::Announced
+    }
+
+    /// Wakes the worker for what was sent quietly, if it has not found it.
+    pub fn announce_all(&self) {
+        if self.unannounced.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        self.unannounced.store(0, Ordering::Relaxed);
+        let waits = match self.try_link() {
+            // A worker at work looks once more before it sleeps.
+            None => !self.staging.is_empty(),
+            Some(mut guard) => {
+                let unsent = |link: &mut Box<Link>| link.has_unsent();
+                !self.staging.is_empty() || guard.as_mut().is_some_and(unsent)
+            }
+        };
+        if waits {
+            self.wake();
+        }
     }
 
     /// Sends what is queued, then Close; before the connection is open, ends it at once.
@@ -227,6 +307,16 @@ impl Connection {
         turn
     }
 
+    /// The worker is about to sleep: at most how long, if the host must not have to wake it.
+    fn pay_attention(&self, has_written: bool) -> Option<Duration> {
+        self.attentive.store(has_written, Ordering::SeqCst);
+        if has_written {
+            return Some(LEASE);
+        }
+        // The host may have staged a message when it still saw attention.
+        (!self.staging.is_empty()).then_some(Duration::ZERO)
+    }
+
     fn command(&self, command: Command) {
         // The worker may have ended, and its receiver with it: then nobody is to be told.
         if self.commands.send(command).is_ok() {
@@ -234,27 +324,24 @@ impl Connection {
         }
     }
 
-    /// False where the worker is at work, or commands wait that must go first, or the message
-    /// is large: to frame it is work for the worker.
-    fn send_directly(&self, kind: Kind, payload: &[u8]) -> bool {
+    fn send_directly(&self, kind: Kind, payload: &[u8]) -> Direct {
         let Some(mut guard) = self.try_link() else {
-            return false;
+            return Direct::Busy;
         };
         let Some(link) = guard.as_mut() else {
-            return false;
+            return Direct::Refused;
         };
         // A host that drives the link writes when it waits; if it does not, the worker finds
         // the message when it looks after the link.
         let host_writes = link.is_lent();
         if !host_writes && payload.len() > SMALL_MESSAGE {
-            return false;
+            return Direct::Refused;
         }
-        let sent = link.send_directly(self, kind, payload);
-        drop(guard);
-        if sent && !host_writes {
-            self.wake();
+        match link.send_directly(self, kind, payload) {
+            false => Direct::Refused,
+            true if host_writes => Direct::Driven,
+            true => Direct::Taken,
         }
-        sent
     }
 
     /// None while somebody else gives a turn.
@@ -316,6 +403,9 @@ fn spawn(
         commands,
         waker: reactor.as_ref().ok().map(Reactor::waker),
         wake_pending: AtomicBool::new(false),
+        staging: Staging::default(),
+        attentive: AtomicBool::new(false),
+        unannounced: AtomicUsize::new(0),
         cancelled,
         link: Mutex::new(None),
     });
@@ -601,10 +691,11 @@ impl Worker {
                     let end = |link: Box<Link>| link.end(connection, &mut self.events);
                     return Ok(Some(link.map_or_else(Closed::dropped, end)));
                 }
+                let attention = connection.pay_attention(link.has_written());
                 let lease = link.look_after(watched, self.reactor.registry(), queue)?;
                 let deadline = link.next_deadline();
                 let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-                lease.into_iter().chain(left).min()
+                [attention, lease, left].into_iter().flatten().min()
             }
         };
         self.reactor.poll(timeout)?;

@@ -20,6 +20,7 @@ use crate::{
     net::{SOCKET, Stream},
     protocol::{Event as Incoming, Kind, Protocol, Role},
     queue::{Closed, Event, Queue, message_cost},
+    staging::Records,
 };
 
 /// Messages up to this size are framed at once, by the thread that sends them.
@@ -80,6 +81,10 @@ pub struct Link {
     /// The host is gone: nobody will see what arrives.
     abandoned: bool,
     trim_at: Option<Instant>,
+    /// Memory for what the host has staged.
+    staged: Records,
+    /// The last turns wrote: the host may be sending more.
+    wrote: bool,
     /// The host watches the socket and gives the turns.
     lent: bool,
     /// The host gave a turn since the worker last looked.
@@ -123,17 +128,21 @@ impl Link {
             close_deadline: None,
             abandoned: false,
             trim_at: None,
+            staged: Records::default(),
+            wrote: false,
             lent: false,
             driven: false,
             over: false,
         }
     }
 
-    /// Queues a message. False where commands wait that go first, or
-    /// the connection is closing.
+    /// Queues a message. False where commands wait that go first.
     pub fn send_directly(&mut self, connection: &Connection, kind: Kind, payload: &[u8]) -> bool {
         if !self.commands.is_empty() {
             return false;
+        }
+        if !connection.staging.is_empty() {
+            self.take_staged(connection);
         }
         self.send(connection, payload.len(), |protocol| {
             if payload.len() <= SMALL_MESSAGE {
@@ -210,6 +219,16 @@ impl Link {
         Ok(self.lent.then_some(LEASE))
     }
 
+    /// Whether anything was written since the last time this was asked.
+    pub fn has_written(&mut self) -> bool {
+        std::mem::take(&mut self.wrote)
+    }
+
+    /// Whether bytes wait to be written.
+    pub fn has_unsent(&mut self) -> bool {
+        !self.protocol.transmit().is_empty()
+    }
+
     /// Whether the connection has ended.
     pub fn is_over(&self) -> bool {
         self.over
@@ -265,8 +284,20 @@ impl Link {
         }
     }
 
+    /// In the order in which the host gave them: it stages nothing while commands wait, so what
+    /// is staged went before the first of them.
     fn take_commands(&mut self, connection: &Connection, now: Instant) {
-        while let Ok(command) = self.commands.try_recv() {
+        loop {
+            let commands_wait = !self.commands.is_empty();
+            if !connection.staging.is_empty() {
+                self.take_staged(connection);
+            }
+            if !commands_wait {
+                return;
+            }
+            let Ok(command) = self.commands.try_recv() else {
+                return;
+            };
             match command {
                 Command::Send(kind, payload) => {
                     self.send(connection, payload.len(), |protocol| {
@@ -281,6 +312,17 @@ impl Link {
                 }
             }
         }
+    }
+
+    fn take_staged(&mut self, connection: &Connection) {
+        let mut staged = std::mem::take(&mut self.staged);
+        connection.staging.take(&mut staged);
+        for (kind, payload) in staged.iter() {
+            self.send(connection, payload.len(), |protocol| {
+                protocol.send_copy(kind, payload);
+            });
+        }
+        self.staged = staged;
     }
 
     fn send(&mut self, connection: &Connection, length: usize, put: impl FnOnce(&mut Protocol)) {
@@ -311,6 +353,7 @@ impl Link {
         let progress = self.writable && self.write_until_blocked();
         connection.written(before - self.protocol.buffered());
         if progress {
+            self.wrote = true;
             self.trim_at = Some(now + TRIM_AFTER);
             // A peer that still takes what we send is not late with its Close.
             if self.close_deadline.is_some() && !self.abandoned {
@@ -480,6 +523,8 @@ impl Link {
             self.trim_at = None;
             self.protocol.trim();
             connection.recycler.clear();
+            connection.staging.trim();
+            self.staged.trim();
             self.events.shrink_to(0);
         }
     }

@@ -26,7 +26,7 @@ const WAKE: Token = Token(0);
 const LENT: Token = Token(1);
 
 /// What every message counts besides its payload, so that empty ones are bounded too.
-const MESSAGE_OVERHEAD: usize = 64;
+pub const MESSAGE_OVERHEAD: usize = 64;
 
 /// Something that happened to a connection.
 #[derive(Debug)]

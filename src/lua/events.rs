@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use super::tables;
 use crate::{
     compact::CompactBytes,
-    connection::Connection,
+    connection::{Connection, Sent},
     lead::Lead,
     protocol::Kind,
     queue::{ConnectionId, Event, Queue, Sleep, Woken, message_cost},
@@ -64,6 +64,8 @@ pub struct State {
     current: RefCell<CompactBytes>,
     /// The event that is being delivered, if it is no message.
     rare: Cell<Option<(ConnectionId, Event)>>,
+    /// The connections that were sent to without waking their workers.
+    quiet: RefCell<Vec<Arc<Connection>>>,
     /// What was wrong with the last message that was refused.
     problem: RefCell<String>,
 }
@@ -104,6 +106,7 @@ impl State {
             delivered: Cell::default(),
             current: RefCell::default(),
             rare: Cell::new(None),
+            quiet: RefCell::default(),
             problem: RefCell::default(),
         })
     }
@@ -111,11 +114,13 @@ impl State {
     /// Whether an update would find nothing to do.
     pub fn is_idle(&self) -> bool {
         let delivered = self.ready.try_borrow().is_ok_and(|ready| ready.is_empty());
-        delivered && !self.watched.get() && self.workers.queue().is_empty()
+        let quiet = self.quiet.try_borrow().is_ok_and(|quiet| quiet.is_empty());
+        delivered && quiet && !self.watched.get() && self.workers.queue().is_empty()
     }
 
     /// Begins an update: how many events it will deliver, at most until `deadline`.
     pub fn take(&self, deadline: Option<Instant>) -> usize {
+        self.announce_all();
         let queue = self.workers.queue();
         if self.watched.get() {
             // A poll that fails leaves the descriptor readable: the next update tries again.
@@ -132,6 +137,7 @@ impl State {
     /// Ends an update. What it left over makes the descriptor readable again.
     pub fn finish(&self) {
         self.tell_delivered();
+        self.announce_all();
         self.current.take();
         if self.watched.get() && !self.ready.borrow().is_empty() {
             self.workers.queue().notify();
@@ -203,7 +209,14 @@ impl State {
         let connections = self.connections.borrow();
         let connection = connections.get(&id)?;
         self.lead.borrow_mut().follow(connection);
-        let full = connection.send(kind, message).err()?;
+        let full = match connection.send(kind, message) {
+            Ok(Sent::Announced) => return None,
+            Ok(Sent::Quietly) => {
+                self.quiet.borrow_mut().push(Arc::clone(connection));
+                return None;
+            }
+            Err(full) => full,
+        };
         *self.problem.borrow_mut() = format!(
             "the send queue is full: {} bytes wait, the message has {}, max_send_queue is {}",
             full.buffered,
@@ -216,6 +229,7 @@ impl State {
     /// Sleeps until an event waits, or for `timeout`. False: none does; a signal ends the sleep
     /// too, so that the interpreter's handler has its turn.
     pub fn sleep(&self, timeout: Option<Duration>) -> io::Result<bool> {
+        self.announce_all();
         let queue = self.workers.queue();
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
@@ -252,6 +266,12 @@ impl State {
             queue.notify();
         }
         Some(descriptor)
+    }
+
+    fn announce_all(&self) {
+        for connection in self.quiet.borrow_mut().drain(..) {
+            connection.announce_all();
+        }
     }
 
     fn pop(&self) -> Option<(ConnectionId, Event)> {
