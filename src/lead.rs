@@ -17,13 +17,15 @@ use crate::{connection::Connection, queue::Queue};
 /// when the host stops waiting.
 pub const LEASE: Duration = Duration::from_millis(1);
 
-/// How often the host asks the socket for an answer before it sleeps.
+/// How long the host asks the socket for an answer before it sleeps.
 const SPIN: Duration = Duration::from_micros(30);
-/// After a spin in vain the host sleeps at once this many times.
-const SPIN_REST: u32 = 64;
+/// After a spin in vain the host sleeps at once this many times, and after each further one
+/// twice as many: where the peer shares the host's core, a host that spins keeps it from answering.
+const MIN_REST: u32 = 64;
+const MAX_REST: u32 = 8192;
 
 /// The host's side of a lent connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lead {
     /// The connection that the host last sent to, and how many waits have begun with it.
     candidate: Option<Arc<Connection>>,
@@ -32,7 +34,22 @@ pub struct Lead {
     sent: bool,
     /// The socket was reported ready by the host's poll.
     ready: bool,
+    /// How many times the host sleeps at once, now and after the next spin in vain.
     rest: u32,
+    next_rest: u32,
+}
+
+impl Default for Lead {
+    fn default() -> Self {
+        Self {
+            candidate: None,
+            waits: 0,
+            sent: false,
+            ready: false,
+            rest: 0,
+            next_rest: MIN_REST,
+        }
+    }
 }
 
 /// What came of a turn.
@@ -94,23 +111,22 @@ impl Lead {
         let ready = std::mem::take(&mut self.ready);
         let may_lend = std::mem::take(&mut self.sent);
         let mut turn = connection.turn_of_host(queue, ready, may_lend);
-        let mut give_up = None;
-        while turn == Turn::Blocked && queue.is_empty() {
-            let now = Instant::now();
-            if *give_up.get_or_insert_with(|| now + self.spin()) <= now {
-                break;
+        if turn == Turn::Blocked && queue.is_empty() {
+            if self.rest > 0 {
+                self.rest -= 1;
+                return false;
             }
-            turn = connection.turn_of_host(queue, true, false);
-        }
-        match (turn, give_up) {
-            (Turn::Blocked, Some(_)) if self.rest == 0 => self.rest = SPIN_REST,
-            (Turn::Blocked, Some(_)) => self.rest -= 1,
-            _ => self.rest = 0,
+            let give_up = Instant::now() + SPIN;
+            while turn == Turn::Blocked && queue.is_empty() && Instant::now() < give_up {
+                turn = connection.turn_of_host(queue, true, false);
+            }
+            if turn == Turn::Blocked && queue.is_empty() {
+                self.rest = self.next_rest;
+                self.next_rest = MAX_REST.min(2 * self.next_rest);
+            } else {
+                self.next_rest = MIN_REST;
+            }
         }
         turn == Turn::More || !queue.is_empty()
-    }
-
-    fn spin(&self) -> Duration {
-        if self.rest == 0 { SPIN } else { Duration::ZERO }
     }
 }
