@@ -66,12 +66,13 @@ function peer.run(command, step)
   return output, tonumber(status)
 end
 
-function peer.client(kind, url, step)
+-- A WebSocket client that goes through its scenarios; see client.py for the arguments.
+function peer.client(kind, arguments, step)
   local commands = {
     python = PYTHON .. DIRECTORY .. "client.py ",
     node = "node " .. DIRECTORY .. "client.mjs ",
   }
-  return peer.run(commands[kind] .. url, step)
+  return peer.run(commands[kind] .. arguments, step)
 end
 
 function Peer:url(path)
