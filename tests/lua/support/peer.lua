@@ -29,6 +29,12 @@ function peer.raw(mode)
   return start(PYTHON .. DIRECTORY .. "raw.py " .. mode)
 end
 
+-- A peer that breaks the protocol, by its mode in violations.py: a client of the port, or
+-- without one a server.
+function peer.violations(mode, port)
+  return start(PYTHON .. DIRECTORY .. "violations.py " .. mode .. " " .. (port or ""))
+end
+
 -- A port on which nothing listens.
 function peer.closed_port()
   local gone = peer.raw("silent")
