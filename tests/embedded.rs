@@ -3,20 +3,19 @@
 mod host;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use host::{PATIENCE, run_until, state};
 use mlua::{Function, Lua};
 
 #[test]
 fn the_echo_example_runs() {
-    let (lua, update) = state();
+    let (lua, wait) = state();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/echo.lua");
     let frame: Function = lua
         .load(script)
         .call((None::<String>, true))
         .expect("examples/echo.lua runs");
-    run_until(&[&update], "the end of examples/echo.lua", || {
+    run_until(&[&wait], "the end of examples/echo.lua", || {
         frame
             .call::<bool>(0.0)
             .expect("frame says whether it is done")
@@ -25,8 +24,8 @@ fn the_echo_example_runs() {
 
 #[test]
 fn states_do_not_see_each_other() {
-    let (first, first_update) = state();
-    let (second, second_update) = state();
+    let (first, first_wait) = state();
+    let (second, second_wait) = state();
     for lua in [&first, &second] {
         lua.load(
             r#"
@@ -42,11 +41,11 @@ fn states_do_not_see_each_other() {
         .expect("connects");
     }
     let ended = |lua: &Lua| lua.globals().get::<u32>("ended").expect("a count");
-    run_until(&[&first_update], "the first state's end", || {
+    run_until(&[&first_wait], "the first state's end", || {
         ended(&first) == 1
     });
     assert_eq!(ended(&second), 0);
-    run_until(&[&second_update], "the second state's end", || {
+    run_until(&[&second_wait], "the second state's end", || {
         ended(&second) == 1
     });
 }
@@ -64,7 +63,7 @@ fn a_state_has_one_module() {
 
 #[test]
 fn an_error_of_a_callback_reaches_the_host_with_its_traceback() {
-    let (lua, update) = state();
+    let (lua, wait) = state();
     lua.load(
         r#"
         require("websocket").connect("no url", nil, function()
@@ -75,21 +74,17 @@ fn an_error_of_a_callback_reaches_the_host_with_its_traceback() {
     .set_name("=script")
     .exec()
     .expect("connects");
-    let deadline = Instant::now() + PATIENCE;
-    let problem = loop {
-        assert!(Instant::now() < deadline, "timed out waiting for the error");
-        match update.call::<u32>(()) {
-            Ok(_) => std::thread::sleep(Duration::from_millis(1)),
-            Err(problem) => break problem.to_string(),
-        }
-    };
+    let problem = wait
+        .call::<u32>(PATIENCE.as_millis())
+        .expect_err("the callback raises")
+        .to_string();
     assert!(problem.contains("script:3: on purpose"), "{problem}");
     assert!(problem.contains("stack traceback"), "{problem}");
 }
 
 #[test]
 fn a_host_prepares_for_each_callback() {
-    let (lua, update) = state();
+    let (lua, wait) = state();
     lua.load(
         r#"
         local websocket = require("websocket")
@@ -106,6 +101,6 @@ fn a_host_prepares_for_each_callback() {
     .exec()
     .expect("connects");
     let called = || lua.globals().get::<Vec<String>>("called").expect("strings");
-    run_until(&[&update], "two events", || called().len() == 4);
+    run_until(&[&wait], "two events", || called().len() == 4);
     assert_eq!(called(), ["before", "instance", "before", "instance"]);
 }

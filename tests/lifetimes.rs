@@ -50,16 +50,17 @@ fn states_open_and_close_while_messages_flow() {
         let server: Table = server_state.load(FLOODING_SERVER).eval().expect("listens");
         let url: String = server.get("url").expect("a server has a URL");
         for _ in 0..200 {
-            let (client_state, update) = state();
+            let (client_state, wait) = state();
             let received: Function = client_state
                 .load(CLIENT)
                 .call(url.as_str())
                 .expect("connects");
-            run_until(&[&serve, &update], "messages", || {
+            run_until(&[&serve, &wait], "messages", || {
                 received.call::<u32>(()).expect("a count") > 10
             });
         }
     }
+    // Nothing tells when a thread is gone from there.
     let deadline = Instant::now() + PATIENCE;
     while held() != before {
         assert!(

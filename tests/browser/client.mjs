@@ -29,6 +29,43 @@ async function talk({ url, protocols = [], send = [], close }) {
   });
 }
 
+// In the page: sends text and binary of each size, in a form that deflates well and one that does
+// not, and resolves with the first that came back otherwise, or with the extensions.
+async function echoAll({ url, sizes }) {
+  const socket = new WebSocket(url);
+  socket.binaryType = "arraybuffer";
+  const next = (type) =>
+    new Promise((resolve, reject) => {
+      socket[`on${type}`] = resolve;
+      socket.onclose = ({ code }) => reject(new Error(`closed with ${code}`));
+    });
+  const random = (size) => {
+    const bytes = new Uint8Array(size);
+    // As many as one call gives.
+    for (let at = 0; at < size; at += 65536) crypto.getRandomValues(bytes.subarray(at, at + 65536));
+    return bytes;
+  };
+  const equal = (sent, got) => {
+    if (typeof sent === "string") return sent === got;
+    const bytes = new Uint8Array(got);
+    return bytes.length === sent.length && bytes.every((byte, index) => byte === sent[index]);
+  };
+  await next("open");
+  for (const size of sizes) {
+    const noise = random(size);
+    const ascii = new TextDecoder().decode(noise.map((byte) => byte & 127));
+    const accents = "\u00e9".repeat(size / 2) + "e".repeat(size % 2);
+    const contents = { accents, ascii, zeros: new Uint8Array(size), noise };
+    for (const [name, content] of Object.entries(contents)) {
+      socket.send(content);
+      if (!equal(content, (await next("message")).data)) return `other ${name} of ${size} bytes`;
+    }
+  }
+  socket.onclose = null;
+  socket.close();
+  return socket.extensions;
+}
+
 const scenarios = {
   async text(page) {
     const send = ["hello", "", "\u20ac\u{1f600}", "x".repeat(70000)];
@@ -45,8 +82,14 @@ const scenarios = {
   async compressed(page) {
     const send = ["compress me, ".repeat(20000), "and me, ".repeat(20000)];
     const { messages, extensions } = await page.evaluate(talk, { url: `${url}/echo`, send });
-    assert.match(extensions, /permessage-deflate/);
+    assert.equal(extensions, "permessage-deflate");
     assert.deepEqual(messages, send);
+  },
+
+  async "compressed, of all sizes"(page) {
+    const sizes = [0, 1, 125, 126, 65535, 65536, 1_000_000, 10_000_000];
+    const result = await page.evaluate(echoAll, { url: `${url}/echo`, sizes });
+    assert.equal(result, "permessage-deflate");
   },
 
   async subprotocols(page) {

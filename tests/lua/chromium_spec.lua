@@ -63,6 +63,7 @@ describe("Chromium #long", function()
         "text",
         "binary",
         "compressed",
+        "compressed, of all sizes",
         "subprotocols",
         "an unconfirmed subprotocol",
         "close by the page",

@@ -1,11 +1,37 @@
+local contents = require("support.contents")
 local peer = require("support.peer")
 local recorder = require("support.recorder")
 local websocket = require("websocket")
 
-local unpack = table.unpack or unpack -- luacheck: ignore 143
+local SIZES = { 0, 1, 125, 126, 65535, 65536, 1000000 }
+local LARGE = 10000000
+-- More than a connection holds undelivered.
+local LARGER = 20000000
 
-local SIZES = { 1, 125, 126, 65535, 65536, 1000000 }
-local LARGE = 20000000
+-- What each peer makes of our offer of permessage-deflate.
+local EXTENSIONS = {
+  python = "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12",
+  node = "permessage-deflate",
+}
+
+-- Sends all contents of these sizes to a server that sends them back.
+local function echo(url, params, extensions, sizes)
+  local events = recorder.new()
+  local connection = websocket.connect(url, params, events.callback)
+  events:wait("CONNECTED")
+  assert.equal(extensions, connection.extensions)
+  for _, size in ipairs(sizes) do
+    for name, content in pairs(contents(size)) do
+      connection:send(content.payload, { type = content.type })
+      events:wait("MESSAGE")
+      local answer = table.remove(events.events)
+      assert.is_true(answer.message == content.payload, ("%d bytes, %s"):format(size, name))
+      assert.equal(content.type, answer.type)
+    end
+  end
+  connection:disconnect()
+  assert.is_true(events:wait("DISCONNECTED").clean)
+end
 
 describe("a client of ours with", function()
   for _, kind in ipairs({ "python", "node" }) do
@@ -20,40 +46,19 @@ describe("a client of ours with", function()
         server:stop()
       end)
 
-      local function binary(size)
-        local bytes = {}
-        for byte = 0, 255 do
-          bytes[#bytes + 1] = string.char(byte)
-        end
-        return table.concat(bytes):rep(math.ceil(size / 256)):sub(1, size)
-      end
+      it("echoes all contents of all sizes, compressed", function()
+        echo(server:url("/echo"), nil, EXTENSIONS[kind], SIZES)
+      end)
 
-      local function text(size)
-        return ("\195\169"):rep(math.floor(size / 2)) .. (size % 2 == 1 and "e" or "")
-      end
+      it("echoes all contents of 10 MB, compressed #long", function()
+        echo(server:url("/echo"), nil, EXTENSIONS[kind], { LARGE })
+      end)
 
-      for compression, name in pairs({ [true] = "compressed", [false] = "plain" }) do
-        it("echoes text and binary of all sizes, " .. name, function()
-          local events = recorder.new()
-          local params = { compression = compression }
-          local connection = websocket.connect(server:url("/echo"), params, events.callback)
-          events:wait("CONNECTED")
-          local sizes = { unpack(SIZES) }
-          sizes[#sizes + 1] = not compression and LARGE or nil
-          for index, size in ipairs(sizes) do
-            connection:send(text(size), { type = websocket.DATA_TYPE_TEXT })
-            connection:send(binary(size))
-            events:wait("MESSAGE", 2 * index)
-            local first, second = events.events[2 * index], events.events[2 * index + 1]
-            assert.is_true(first.message == text(size))
-            assert.is_true(second.message == binary(size))
-            assert.equal(websocket.DATA_TYPE_TEXT, first.type)
-            assert.equal(websocket.DATA_TYPE_BINARY, second.type)
-          end
-          connection:disconnect()
-          assert.is_true(events:wait("DISCONNECTED").clean)
-        end)
-      end
+      it("echoes all contents of all sizes, plain", function()
+        local params = { compression = false }
+        echo(server:url("/echo"), params, "", SIZES)
+        echo(server:url("/echo"), params, "", { LARGER })
+      end)
 
       it("receives a flood in order", function()
         local events = recorder.new()
@@ -73,6 +78,9 @@ end)
 describe("a server of ours with", function()
   local function serve()
     return websocket.listen({ protocols = { "chat" } }, function(_, connection, data)
+      if data.event == websocket.EVENT_CONNECTED then
+        assert.equal("permessage-deflate", connection.extensions)
+      end
       if data.event == websocket.EVENT_CONNECTED and data.request.path == "/close" then
         connection:disconnect(4002, "over there")
       elseif data.event == websocket.EVENT_MESSAGE then
@@ -86,14 +94,23 @@ describe("a server of ours with", function()
     node = "echoes\nsubprotocol\nclose from the client\nclose from the server\n",
   }
 
+  local function run(kind, expected, ...)
+    local server = serve()
+    local arguments = table.concat({ server.url, ... }, " ")
+    local output, status = peer.client(kind, arguments, recorder.step)
+    assert.equal(expected, output)
+    assert.equal(0, status)
+    server:close()
+    websocket.run()
+  end
+
   for kind, expected in pairs(scenarios) do
     it(kind .. " as its client", function()
-      local server = serve()
-      local output, status = peer.client(kind, server.url, recorder.step)
-      assert.equal(expected, output)
-      assert.equal(0, status)
-      server:close()
-      websocket.run()
+      run(kind, expected)
+    end)
+
+    it(kind .. " as its client, with messages of 10 and 20 MB #long", function()
+      run(kind, "echoes\n", LARGE, LARGER)
     end)
   end
 end)

@@ -1,67 +1,34 @@
+local origin = require("support.origin")
 local peer = require("support.peer")
 local program = require("support.program")
-local recorder = require("support.recorder")
 local websocket = require("websocket")
 
--- Connects, sends "hello" once open, and closes after the answer.
-local function connect(url, params)
-  local recorded = recorder.new({
-    CONNECTED = function(connection)
-      connection:send("hello", { type = websocket.DATA_TYPE_TEXT })
-    end,
-    MESSAGE = function(connection)
-      connection:disconnect()
-    end,
-  })
-  params.timeout = params.timeout or 15000
-  websocket.connect(url, params, recorded.callback)
-  recorded:wait("DISCONNECTED")
-  return recorded
-end
-
-local function assert_echo(url, params)
-  local recorded = connect(url, params)
-  local failure = recorded:find("ERROR")
-  assert.is_nil(failure, failure and failure.message)
-  assert.are.same({ "hello" }, recorded:messages())
-end
+local assert_echo = origin.assert_echo
 
 local function assert_failure(url, params, code, stage)
-  local recorded = connect(url, params)
-  assert.are.same({ "ERROR", "DISCONNECTED" }, recorded:names())
-  local failure = recorded:find("ERROR")
-  assert.are.equal(code, failure.error, failure.message)
-  assert.are.equal(stage or "proxy", failure.stage)
-  return failure
+  return origin.assert_failure(url, params, code, stage or "proxy")
 end
 
 describe("a proxy", function()
-  local backend, nginx
+  local backend, target
 
   setup(function()
-    backend = peer.start("python")
-    if program.installed("nginx") then
-      nginx = program.nginx(backend.port)
-    end
+    target = origin.start()
+    backend = target.plain
   end)
 
   teardown(function()
-    backend:stop()
-    if nginx then
-      nginx:stop()
-    end
+    target:stop()
   end)
 
   -- Through the proxy to ws and wss; the certificate that is verified is the origin's.
   local function assert_way(proxy)
     assert_echo(backend:url("/echo"), { proxy = proxy })
-    if nginx then
-      local tls = { ca = program.path("root.pem") }
-      local origin = "wss://%s.localhost:" .. nginx.port .. "/echo"
-      assert_echo(origin:format("rsa"), { proxy = proxy, tls = tls })
+    if target.nginx then
+      local params = { proxy = proxy, tls = { ca = program.path("root.pem") } }
+      assert_echo(target:url("rsa.localhost"), params)
       local code = websocket.ERROR_SSL_HANDSHAKE_FAILED
-      local failure =
-        assert_failure(origin:format("other"), { proxy = proxy, tls = tls }, code, "tls")
+      local failure = assert_failure(target:url("other.localhost"), params, code, "tls")
       assert.truthy(failure.message:find("other.localhost", 1, true), failure.message)
     end
   end

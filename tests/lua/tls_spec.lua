@@ -1,41 +1,15 @@
 local clock = require("support.clock")
+local origin = require("support.origin")
 local peer = require("support.peer")
 local program = require("support.program")
 local recorder = require("support.recorder")
 local websocket = require("websocket")
 
--- Connects, sends "hello" once open, and closes after the answer.
-local function connect(url, params)
-  local recorded = recorder.new({
-    CONNECTED = function(connection)
-      connection:send("hello", { type = websocket.DATA_TYPE_TEXT })
-    end,
-    MESSAGE = function(connection)
-      connection:disconnect()
-    end,
-  })
-  params = params or {}
-  params.timeout = params.timeout or 15000
-  websocket.connect(url, params, recorded.callback)
-  recorded:wait("DISCONNECTED")
-  return recorded
-end
-
-local function assert_echo(url, params)
-  local recorded = connect(url, params)
-  local failure = recorded:find("ERROR")
-  assert.is_nil(failure, failure and failure.message)
-  assert.are.same({ "hello" }, recorded:messages())
-end
+local assert_echo = origin.assert_echo
 
 local function assert_failure(url, params, code, words)
-  local recorded = connect(url, params)
-  assert.are.same({ "ERROR", "DISCONNECTED" }, recorded:names())
-  local failure = recorded:find("ERROR")
-  assert.are.equal(code, failure.error, failure.message)
-  assert.are.equal("tls", failure.stage)
+  local failure = origin.assert_failure(url, params, code, "tls")
   assert.truthy(failure.message:find(words, 1, true), failure.message)
-  assert.are.equal(1006, recorded:find("DISCONNECTED").code)
   return failure
 end
 
@@ -46,30 +20,20 @@ local function trusting(options)
 end
 
 describe("TLS", function()
-  local nginx, backend
+  local target
 
   setup(function()
-    if program.installed("nginx") then
-      backend = peer.start("python")
-      nginx = program.nginx(backend.port)
-    end
+    target = origin.start()
   end)
 
   teardown(function()
-    if nginx then
-      nginx:stop()
-      backend:stop()
-    end
+    target:stop()
   end)
-
-  local function host(name)
-    return ("wss://%s:%d/echo"):format(name, nginx.port)
-  end
 
   -- A test that talks to nginx.
   local function with_nginx(name, run)
     it(name, function()
-      if not nginx then
+      if not target.nginx then
         return pending("nginx is not installed")
       end
       run()
@@ -78,10 +42,10 @@ describe("TLS", function()
 
   with_nginx("accepts good certificates", function()
     for _, name in ipairs({ "rsa", "ecdsa", "chain", "any.wildcard", "one", "two" }) do
-      assert_echo(host(name .. ".localhost"), trusting())
+      assert_echo(target:url(name .. ".localhost"), trusting())
     end
-    assert_echo(host("127.0.0.1"), trusting())
-    assert_echo(host("rsa.localhost"):gsub("^wss", "https"), trusting())
+    assert_echo(target:url("127.0.0.1"), trusting())
+    assert_echo(target:url("rsa.localhost"):gsub("^wss", "https"), trusting())
   end)
 
   with_nginx("says in plain words what is wrong with a certificate", function()
@@ -95,33 +59,33 @@ describe("TLS", function()
       incomplete = "has an unknown issuer",
     }) do
       local code = websocket.ERROR_SSL_HANDSHAKE_FAILED
-      local failure = assert_failure(host(name .. ".localhost"), trusting(), code, words)
+      local failure = assert_failure(target:url(name .. ".localhost"), trusting(), code, words)
       assert.truthy(failure.message:find(name .. ".localhost", 1, true), failure.message)
     end
   end)
 
   with_nginx("trusts the system and nobody else by default", function()
     local code = websocket.ERROR_SSL_HANDSHAKE_FAILED
-    assert_failure(host("rsa.localhost"), nil, code, "unknown issuer")
+    assert_failure(target:url("rsa.localhost"), nil, code, "unknown issuer")
   end)
 
   with_nginx("refuses old versions", function()
-    local url = ("wss://rsa.localhost:%d/"):format(nginx.old_port)
+    local url = ("wss://rsa.localhost:%d/"):format(target.nginx.old_port)
     local code = websocket.ERROR_SSL_HANDSHAKE_FAILED
     assert_failure(url, trusting(), code, "protocol version")
   end)
 
   with_nginx("checks pins before any byte of HTTP", function()
     local pin, other = program.read("rsa.pin"), program.read("ecdsa.pin")
-    assert_echo(host("rsa.localhost"), trusting({ pins = { other, pin } }))
+    assert_echo(target:url("rsa.localhost"), trusting({ pins = { other, pin } }))
     local code = websocket.ERROR_SSL_HANDSHAKE_FAILED
-    local failure =
-      assert_failure(host("rsa.localhost"), trusting({ pins = { other } }), code, "pin mismatch")
+    local params = trusting({ pins = { other } })
+    local failure = assert_failure(target:url("rsa.localhost"), params, code, "pin mismatch")
     assert.truthy(failure.message:find("'rsa.localhost'", 1, true), failure.message)
   end)
 
   with_nginx("shows a certificate of its own", function()
-    local url = host("private.wildcard.localhost")
+    local url = target:url("private.wildcard.localhost")
     local forms = {
       { certificate = program.path("client.pem"), key = program.path("client.key") },
       { certificate = program.read("client.pem"), key = program.read("client-sec1.key") },
@@ -134,7 +98,7 @@ describe("TLS", function()
     local impostor =
       { certificate = program.path("impostor.pem"), key = program.path("impostor.key") }
     for _, tls in ipairs({ {}, impostor }) do
-      local failure = connect(url, trusting(tls)):find("ERROR")
+      local failure = origin.visit(url, trusting(tls)):find("ERROR")
       assert.are.equal("handshake", failure.stage)
       assert.are.equal(400, failure.handshake_response.status)
       assert.truthy(failure.handshake_response.response:find("SSL certificate"))
@@ -142,10 +106,10 @@ describe("TLS", function()
   end)
 
   with_nginx("can be told another name, or to accept everything", function()
-    assert_echo(host("unrelated.localhost"), trusting({ server_name = "one.localhost" }))
+    assert_echo(target:url("unrelated.localhost"), trusting({ server_name = "one.localhost" }))
     local reckless = { tls = { dangerously_skip_verification = true } }
     for _, name in ipairs({ "expired", "other", "selfsigned", "stranged" }) do
-      assert_echo(host(name .. ".localhost"), reckless)
+      assert_echo(target:url(name .. ".localhost"), reckless)
     end
   end)
 
@@ -158,10 +122,10 @@ describe("TLS", function()
       pins = { "AAAA" },
     }) do
       local params = trusting({ [option] = value })
-      assert_failure(host("rsa.localhost"), params, code, "'" .. option .. "'")
+      assert_failure(target:url("rsa.localhost"), params, code, "'" .. option .. "'")
     end
     local mismatched = { certificate = program.path("client.pem"), key = program.path("rsa.key") }
-    assert_failure(host("rsa.localhost"), trusting(mismatched), code, "'key'")
+    assert_failure(target:url("rsa.localhost"), trusting(mismatched), code, "'key'")
   end)
 
   it("raises for an option that does not exist", function()
@@ -324,7 +288,8 @@ describe("TLS", function()
         end
       ]],
     }
-    local values = ("local PORT, ROOT = %d, %q\n"):format(nginx.port, program.path("root.pem"))
+    local root = program.path("root.pem")
+    local values = ("local PORT, ROOT = %d, %q\n"):format(target.nginx.port, root)
     local both = values .. parts.luasec .. parts.ours
     assert.are.equal("LuaSec ours LuaSec ", program.lua(both .. "luasec() ours() luasec()"))
     assert.are.equal("ours LuaSec ours ", program.lua(both .. "ours() luasec() ours()"))

@@ -11,48 +11,17 @@ late        sends three messages when the Close has come, and only then its own 
 keep-alive  answers with "Connection: keep-alive, Upgrade", and echoes nothing
 """
 
-import base64
-import hashlib
-import os
-import select
 import socket
 import sys
 import threading
 
-GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+from tcp import announce, drain, listen, read_head, serve_forever, switching
 
 
-def read_head(stream):
-    head = b""
-    while b"\r\n\r\n" not in head:
-        data = stream.recv(4096)
-        if not data:
-            return None
-        head += data
-    return head
-
-
-def accept_of(head):
-    for line in head.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"sec-websocket-key":
-            return base64.b64encode(hashlib.sha1(value.strip() + GUID).digest())
-    return b""
-
-
-def switch(stream, accept=None, connection=b"Upgrade", extra=b""):
+def switch(stream, *fields, **options):
     head = read_head(stream)
-    if head is None:
-        return
-    stream.sendall(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
-        + connection
-        + b"\r\nSec-WebSocket-Accept: "
-        + (accept or accept_of(head))
-        + b"\r\n"
-        + extra
-        + b"\r\n"
-    )
+    if head is not None:
+        stream.sendall(switching(head, *fields, **options))
 
 
 def answer_late(stream):
@@ -65,31 +34,22 @@ def answer_late(stream):
     stream.sendall(b"\x81\x011" + b"\x81\x012" + b"\x81\x013" + b"\x88\x02" + code)
 
 
-def read_to_end(stream):
-    while stream.recv(65536):
-        pass
-
-
 def serve(mode, stream):
-    with stream:
-        try:
-            if mode == "garbage":
-                stream.sendall(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
-            elif mode == "deaf":
-                switch(stream)
-            elif mode == "no-accept":
-                switch(stream, accept=b"AAAAAAAAAAAAAAAAAAAAAAAAAAA=")
-            elif mode == "wrong-subprotocol":
-                switch(stream, extra=b"Sec-WebSocket-Protocol: other\r\n")
-            elif mode == "late":
-                switch(stream)
-                answer_late(stream)
-            elif mode == "keep-alive":
-                switch(stream, connection=b"keep-alive, Upgrade")
-            if mode != "hangup":
-                read_to_end(stream)
-        except OSError:
-            pass
+    if mode == "garbage":
+        stream.sendall(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+    elif mode == "deaf":
+        switch(stream)
+    elif mode == "no-accept":
+        switch(stream, accept=b"AAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+    elif mode == "wrong-subprotocol":
+        switch(stream, b"Sec-WebSocket-Protocol: other")
+    elif mode == "late":
+        switch(stream)
+        answer_late(stream)
+    elif mode == "keep-alive":
+        switch(stream, connection=b"keep-alive, Upgrade")
+    if mode != "hangup":
+        drain(stream)
 
 
 def fill_backlog(address):
@@ -105,25 +65,13 @@ def fill_backlog(address):
             return filling
 
 
-def exit_with_reader():
-    poll = select.poll()
-    poll.register(sys.stdout.fileno(), 0)
-    poll.poll()
-    os._exit(0)
-
-
 def main(mode):
-    threading.Thread(target=exit_with_reader, daemon=True).start()
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(0 if mode == "blackhole" else 128)
+    listener = listen(0 if mode == "blackhole" else 128)
     filling = fill_backlog(listener.getsockname()) if mode == "blackhole" else []
-    print(os.getpid(), listener.getsockname()[1], flush=True)
+    announce(listener)
     if filling:
         threading.Event().wait()
-    while True:
-        stream, _ = listener.accept()
-        threading.Thread(target=serve, args=(mode, stream), daemon=True).start()
+    serve_forever(listener, lambda stream: serve(mode, stream))
 
 
 main(sys.argv[1])

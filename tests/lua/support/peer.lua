@@ -29,6 +29,12 @@ function peer.raw(mode)
   return start(PYTHON .. DIRECTORY .. "raw.py " .. mode)
 end
 
+-- A peer that breaks the protocol, by its mode in violations.py: a client of the port, or
+-- without one a server.
+function peer.violations(mode, port)
+  return start(PYTHON .. DIRECTORY .. "violations.py " .. mode .. " " .. (port or ""))
+end
+
 -- A port on which nothing listens.
 function peer.closed_port()
   local gone = peer.raw("silent")
@@ -66,12 +72,13 @@ function peer.run(command, step)
   return output, tonumber(status)
 end
 
-function peer.client(kind, url, step)
+-- A WebSocket client that goes through its scenarios; see client.py for the arguments.
+function peer.client(kind, arguments, step)
   local commands = {
     python = PYTHON .. DIRECTORY .. "client.py ",
     node = "node " .. DIRECTORY .. "client.mjs ",
   }
-  return peer.run(commands[kind] .. url, step)
+  return peer.run(commands[kind] .. arguments, step)
 end
 
 function Peer:url(path)

@@ -162,8 +162,7 @@ end
 
 -- A server that answers the handshake as the path says.
 function program.answers()
-  local output =
-    assert(io.popen(BOUNDED .. "build/venv/bin/python -u " .. SOURCE .. "answers.py", "r"))
+  local output = assert(io.popen(BOUNDED .. "build/venv/bin/python tests/peers/answers.py", "r"))
   local pid, port = output:read("*l"):match("^(%d+) (%d+)$")
   return setmetatable({ output = output, pid = pid, port = tonumber(port) }, Program)
 end

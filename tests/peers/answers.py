@@ -10,39 +10,13 @@
 /cut/N/close        the first N bytes of a 101, then the end: also reset and stall
 """
 
-import base64
-import hashlib
-import os
-import select
 import socket
 import struct
-import sys
-import threading
 import time
 
-GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+from tcp import announce, drain, listen, read_head, serve_forever, switching
+
 REASONS = {301: b"Moved Permanently", 429: b"Too Many Requests"}
-
-
-def read_head(stream):
-    head = b""
-    while b"\r\n\r\n" not in head:
-        data = stream.recv(4096)
-        if not data:
-            return None
-        head += data
-    return head
-
-
-def switching(head):
-    for line in head.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"sec-websocket-key":
-            accept = base64.b64encode(hashlib.sha1(value.strip() + GUID).digest())
-    return (
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-        b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-    )
 
 
 def refusal(status, body, *fields):
@@ -63,11 +37,6 @@ def end(stream, how):
         drain(stream)
     else:
         drain(stream)
-
-
-def drain(stream):
-    while stream.recv(65536):
-        pass
 
 
 def answer(stream, head):
@@ -107,31 +76,11 @@ def answer(stream, head):
 
 
 def serve(stream):
-    with stream:
-        try:
-            head = read_head(stream)
-            if head:
-                answer(stream, head)
-        except OSError:
-            pass
+    head = read_head(stream)
+    if head:
+        answer(stream, head)
 
 
-def exit_with_reader():
-    poll = select.poll()
-    poll.register(sys.stdout.fileno(), 0)
-    poll.poll()
-    os._exit(0)
-
-
-def main():
-    threading.Thread(target=exit_with_reader, daemon=True).start()
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(512)
-    print(os.getpid(), listener.getsockname()[1], flush=True)
-    while True:
-        stream, _ = listener.accept()
-        threading.Thread(target=serve, args=(stream,), daemon=True).start()
-
-
-main()
+listener = listen(512)
+announce(listener)
+serve_forever(listener, serve)
