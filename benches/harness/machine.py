@@ -17,15 +17,25 @@ def raise_limits():
 
 
 @contextlib.contextmanager
-def peer():
-    """Yields the URLs of the peer, plain and with TLS."""
-    command = [NATIVE / "peer", BUILD / "certificate.pem", BUILD / "key.pem"]
+def peer(prefix=()):
+    """Yields the ports of the peer, plain and with TLS. `prefix` goes before its command."""
+    command = [*prefix, NATIVE / "peer", BUILD / "certificate.pem", BUILD / "key.pem"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         plain, secure = process.stdout.readline().split()
         try:
             yield int(plain), int(secure)
         finally:
             process.kill()
+
+
+def apart():
+    """What goes before the peer's command and before a client's, so that each keeps to cores of
+    its own. Left alone the scheduler puts a ping-pong on one core or on two as it likes, which
+    halves or doubles its time from one run to the next."""
+    first, *rest = sorted(os.sched_getaffinity(0))
+    if not rest:
+        return (), ()
+    return ("taskset", "-c", str(first)), ("taskset", "-c", ",".join(map(str, rest)))
 
 
 @contextlib.contextmanager

@@ -51,8 +51,10 @@ end
 websocket.wait(2000)
 collectgarbage()
 local each = (resident_kib() - before) / count
-local cpu = os.clock()
+-- The clock adds up what thousands of threads have used, which takes its time too.
+local first = os.clock()
+local second = os.clock()
 assert(websocket.wait(idle_ms) == 0)
-cpu = os.clock() - cpu
+local cpu = math.max(os.clock() - second - (second - first), 0)
 print(('{"seconds": %.4f, "kib": %.2f, "cpu_ms": %.3f}'):format(opened / 1000, each, cpu * 1000))
 os.exit(0)
