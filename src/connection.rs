@@ -126,10 +126,9 @@ enum Direct {
     Driven,
     /// Framed; the worker writes it.
     Taken,
-    /// The worker is at work.
+    /// The worker is at work, or others go first.
     Busy,
-    /// There is no link, or commands wait that must go first, or the message is large: to frame
-    /// it is work for the worker.
+    /// There is no link, or the message is large: to frame it is work for the worker.
     Refused,
 }
 
@@ -271,6 +270,11 @@ impl Connection {
         self.buffered.fetch_sub(bytes, Ordering::AcqRel);
     }
 
+    /// Whether the host has asked for the end.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
     /// Tells the worker to look around.
     pub fn wake(&self) {
         if !self.wake_pending.swap(true, Ordering::AcqRel)
@@ -307,11 +311,16 @@ impl Connection {
         turn
     }
 
-    /// The worker is about to sleep: at most how long, if the host must not have to wake it.
-    fn pay_attention(&self, has_written: bool) -> Option<Duration> {
-        self.attentive.store(has_written, Ordering::SeqCst);
+    /// The worker is about to sleep: at most how long, if the host need not wake it. One that is
+    /// behind comes to what is sent when the network lets it.
+    fn pay_attention(&self, has_written: bool, is_behind: bool) -> Option<Duration> {
+        self.attentive
+            .store(has_written || is_behind, Ordering::SeqCst);
         if has_written {
             return Some(LEASE);
+        }
+        if is_behind {
+            return None;
         }
         // The host may have staged a message when it still saw attention.
         (!self.staging.is_empty()).then_some(Duration::ZERO)
@@ -337,10 +346,13 @@ impl Connection {
         if !host_writes && payload.len() > SMALL_MESSAGE {
             return Direct::Refused;
         }
-        match link.send_directly(self, kind, payload) {
-            false => Direct::Refused,
-            true if host_writes => Direct::Driven,
-            true => Direct::Taken,
+        if !link.is_caught_up(self) {
+            return Direct::Busy;
+        }
+        link.send_directly(self, kind, payload);
+        match host_writes {
+            true => Direct::Driven,
+            false => Direct::Taken,
         }
     }
 
@@ -691,7 +703,7 @@ impl Worker {
                     let end = |link: Box<Link>| link.end(connection, &mut self.events);
                     return Ok(Some(link.map_or_else(Closed::dropped, end)));
                 }
-                let attention = connection.pay_attention(link.has_written());
+                let attention = connection.pay_attention(link.has_written(), link.is_behind());
                 let lease = link.look_after(watched, self.reactor.registry(), queue)?;
                 let deadline = link.next_deadline();
                 let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));

@@ -26,6 +26,9 @@ use crate::{
 /// Messages up to this size are framed at once, by the thread that sends them.
 pub const SMALL_MESSAGE: usize = 4096;
 
+/// Payload bytes that are framed ahead of the network: more would be in memory twice.
+const MAX_FRAMED: usize = 40 * 1024;
+
 /// How long a connection is quiet before it gives memory back.
 const TRIM_AFTER: Duration = Duration::from_secs(1);
 
@@ -81,8 +84,10 @@ pub struct Link {
     /// The host is gone: nobody will see what arrives.
     abandoned: bool,
     trim_at: Option<Instant>,
-    /// Memory for what the host has staged.
+    /// What the host has staged, as far as it was taken.
     staged: Records,
+    /// More waits than the network took so far.
+    behind: bool,
     /// The last turns wrote: the host may be sending more.
     wrote: bool,
     /// The host watches the socket and gives the turns.
@@ -129,6 +134,7 @@ impl Link {
             abandoned: false,
             trim_at: None,
             staged: Records::default(),
+            behind: false,
             wrote: false,
             lent: false,
             driven: false,
@@ -136,14 +142,13 @@ impl Link {
         }
     }
 
-    /// Queues a message. False where commands wait that go first.
-    pub fn send_directly(&mut self, connection: &Connection, kind: Kind, payload: &[u8]) -> bool {
-        if !self.commands.is_empty() {
-            return false;
-        }
-        if !connection.staging.is_empty() {
-            self.take_staged(connection);
-        }
+    /// Whether a message can be framed now: none waits that goes first, or for the network.
+    pub fn is_caught_up(&mut self, connection: &Connection) -> bool {
+        self.commands.is_empty() && self.take_staged(connection, MAX_FRAMED)
+    }
+
+    /// Queues a message.
+    pub fn send_directly(&mut self, connection: &Connection, kind: Kind, payload: &[u8]) {
         self.send(connection, payload.len(), |protocol| {
             if payload.len() <= SMALL_MESSAGE {
                 protocol.send_copy(kind, payload);
@@ -151,7 +156,6 @@ impl Link {
                 protocol.send(kind, connection.recycler.copy(payload));
             }
         });
-        true
     }
 
     /// The socket was reported ready. TLS may have to read in order to write, and write in
@@ -226,7 +230,12 @@ impl Link {
 
     /// Whether bytes wait to be written.
     pub fn has_unsent(&mut self) -> bool {
-        !self.protocol.transmit().is_empty()
+        self.behind || !self.protocol.transmit().is_empty()
+    }
+
+    /// Whether more waits than is framed: it follows as the network takes that.
+    pub fn is_behind(&self) -> bool {
+        self.behind
     }
 
     /// Whether the connection has ended.
@@ -263,7 +272,7 @@ impl Link {
         }
     }
 
-    /// One chunk. True if there may be more to read.
+    /// One chunk each way. True if there may be more to read, or there is more to write.
     fn step(&mut self, connection: &Connection, queue: &Queue, now: Instant) -> bool {
         self.take_commands(connection, now);
         self.keep_alive(now);
@@ -273,7 +282,7 @@ impl Link {
             self.write(connection, now);
         }
         self.deliver(connection, queue);
-        more
+        more || self.behind && self.writable && !self.over && self.hold.is_none()
     }
 
     /// Hands events to the host. The last ones go with DISCONNECTED, see [`end`](Self::end).
@@ -285,14 +294,18 @@ impl Link {
     }
 
     /// In the order in which the host gave them: it stages nothing while commands wait, so what
-    /// is staged went before the first of them.
+    /// is staged went before the first of them. What the network does not take yet stays where
+    /// it is, unless it is to be closed behind that.
     fn take_commands(&mut self, connection: &Connection, now: Instant) {
+        // What will never be written stays counted, and must hold up nothing.
+        let limit = match connection.is_cancelled() || self.protocol.close_sent() {
+            true => usize::MAX,
+            false => MAX_FRAMED,
+        };
         loop {
             let commands_wait = !self.commands.is_empty();
-            if !connection.staging.is_empty() {
-                self.take_staged(connection);
-            }
-            if !commands_wait {
+            self.behind = !self.take_staged(connection, limit);
+            if !commands_wait || self.behind {
                 return;
             }
             let Ok(command) = self.commands.try_recv() else {
@@ -314,15 +327,25 @@ impl Link {
         }
     }
 
-    fn take_staged(&mut self, connection: &Connection) {
+    /// False if some is left because much waits for the network already.
+    fn take_staged(&mut self, connection: &Connection, limit: usize) -> bool {
         let mut staged = std::mem::take(&mut self.staged);
-        connection.staging.take(&mut staged);
-        for (kind, payload) in staged.iter() {
+        while self.protocol.buffered() < limit {
+            if staged.is_spent() {
+                if connection.staging.is_empty() {
+                    break;
+                }
+                connection.staging.take(&mut staged);
+            }
+            let Some((kind, payload)) = staged.pop() else {
+                break;
+            };
             self.send(connection, payload.len(), |protocol| {
                 protocol.send_copy(kind, payload);
             });
         }
         self.staged = staged;
+        self.protocol.buffered() < limit
     }
 
     fn send(&mut self, connection: &Connection, length: usize, put: impl FnOnce(&mut Protocol)) {

@@ -24,16 +24,20 @@ pub struct Staging {
 
 /// Messages behind one another.
 #[derive(Debug, Default)]
-pub struct Records(Vec<u8>);
+pub struct Records {
+    bytes: Vec<u8>,
+    /// Where the next message begins.
+    position: usize,
+}
 
 impl Staging {
     /// Adds a message of less than 4 GiB.
     pub fn push(&self, kind: Kind, payload: &[u8]) {
         let mut records = self.lock();
         let length = payload.len() as u32;
-        records.0.push(u8::from(kind == Kind::Text));
-        records.0.extend_from_slice(&length.to_ne_bytes());
-        records.0.extend_from_slice(payload);
+        records.bytes.push(u8::from(kind == Kind::Text));
+        records.bytes.extend_from_slice(&length.to_ne_bytes());
+        records.bytes.extend_from_slice(payload);
         self.filled.store(true, Ordering::SeqCst);
     }
 
@@ -44,7 +48,8 @@ impl Staging {
 
     /// Exchanges all messages for `spent`, whose memory is used again.
     pub fn take(&self, spent: &mut Records) {
-        spent.0.clear();
+        spent.bytes.clear();
+        spent.position = 0;
         let mut records = self.lock();
         std::mem::swap(&mut *records, spent);
         self.filled.store(false, Ordering::SeqCst);
@@ -52,7 +57,7 @@ impl Staging {
 
     /// Gives memory back.
     pub fn trim(&self) {
-        self.lock().0.shrink_to_fit();
+        self.lock().bytes.shrink_to_fit();
     }
 
     fn lock(&self) -> MutexGuard<'_, Records> {
@@ -63,21 +68,26 @@ impl Staging {
 }
 
 impl Records {
-    /// The messages in their order.
-    pub fn iter(&self) -> impl Iterator<Item = (Kind, &[u8])> {
-        let mut rest = &self.0[..];
-        std::iter::from_fn(move || {
-            let (&[kind, ref length @ ..], tail) = rest.split_first_chunk::<HEADER>()?;
-            let (payload, tail) = tail.split_at_checked(u32::from_ne_bytes(*length) as usize)?;
-            rest = tail;
-            let kind = if kind == 1 { Kind::Text } else { Kind::Binary };
-            Some((kind, payload))
-        })
+    /// Whether all messages were read.
+    pub fn is_spent(&self) -> bool {
+        self.position == self.bytes.len()
     }
 
-    /// Gives memory back.
+    /// The next message, once.
+    pub fn pop(&mut self) -> Option<(Kind, &[u8])> {
+        let rest = &self.bytes[self.position..];
+        let (&[kind, ref length @ ..], rest) = rest.split_first_chunk::<HEADER>()?;
+        let payload = rest.get(..u32::from_ne_bytes(*length) as usize)?;
+        self.position += HEADER + payload.len();
+        let kind = if kind == 1 { Kind::Text } else { Kind::Binary };
+        Some((kind, payload))
+    }
+
+    /// Gives memory back, if all messages were read.
     pub fn trim(&mut self) {
-        self.0 = Vec::new();
+        if self.is_spent() {
+            *self = Self::default();
+        }
     }
 }
 
@@ -96,16 +106,13 @@ mod tests {
             staging.push(Kind::Text, b"last");
             assert!(!staging.is_empty());
             staging.take(&mut records);
-            let messages: Vec<_> = records.iter().collect();
             let middle = vec![round; 70_000];
-            assert_eq!(
-                messages,
-                [
-                    (Kind::Text, &b""[..]),
-                    (Kind::Binary, &middle),
-                    (Kind::Text, b"last")
-                ]
-            );
+            assert_eq!(records.pop(), Some((Kind::Text, &b""[..])));
+            assert_eq!(records.pop(), Some((Kind::Binary, &middle[..])));
+            assert!(!records.is_spent());
+            assert_eq!(records.pop(), Some((Kind::Text, &b"last"[..])));
+            assert!(records.is_spent());
+            assert_eq!(records.pop(), None);
         }
     }
 }
