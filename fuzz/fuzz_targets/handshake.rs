@@ -1,5 +1,5 @@
 //! Any bytes as a request or an answer. The first byte chooses the end, the second the size of the
-//! pieces; byte 1 in a 101 stands for the right `Sec-WebSocket-Accept`.
+//! pieces; byte 1 behind "Accept: " in a 101 stands for the right `Sec-WebSocket-Accept`.
 #![no_main]
 
 use bytes::BytesMut;
@@ -68,9 +68,10 @@ fn accept_of(request: &[u8]) -> String {
 
 fn with_accept(bytes: &[u8], accept: &str) -> Vec<u8> {
     let mut answer = Vec::new();
+    let accepts = bytes.starts_with(b"HTTP/1.1 101 ");
     for &byte in bytes {
         match byte {
-            1 if bytes.starts_with(b"HTTP/1.1 101 ") => answer.extend_from_slice(accept.as_bytes()),
+            1 if accepts && answer.ends_with(b"Accept: ") => answer.extend_from_slice(accept.as_bytes()),
             byte => answer.push(byte),
         }
     }
