@@ -167,8 +167,8 @@ impl Link {
 
     /// Takes commands, writes, reads until the socket has no more, writes again.
     pub fn turn(&mut self, connection: &Connection, queue: &Queue) {
+        while self.step(connection, queue, Instant::now()) {}
         let now = Instant::now();
-        while self.step(connection, queue, now) {}
         self.settle(now);
         self.trim(connection, now);
         self.deliver(connection, queue);
@@ -177,13 +177,12 @@ impl Link {
     /// A turn that ends as soon as there are events, so that they can be delivered while the
     /// peer sends more.
     pub fn turn_of_host(&mut self, connection: &Connection, queue: &Queue) -> Turn {
-        let now = Instant::now();
         let mut more = true;
         while more && queue.is_empty() {
-            more = self.step(connection, queue, now);
+            more = self.step(connection, queue, Instant::now());
         }
         self.driven = true;
-        self.settle(now);
+        self.settle(Instant::now());
         self.deliver(connection, queue);
         if more { Turn::More } else { Turn::Blocked }
     }

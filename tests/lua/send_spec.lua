@@ -1,3 +1,4 @@
+local clock = require("support.clock")
 local peer = require("support.peer")
 local raises = require("support.raises")
 local recorder = require("support.recorder")
@@ -73,6 +74,102 @@ describe("send", function()
     events:wait("MESSAGE", #expected)
     assert.same(expected, events:messages())
     close(connection, events)
+  end)
+
+  -- Small messages, large ones and those between take different ways to the network.
+  local SIZES = { 5, 4090, 4, 5000, 6, 20000, 40, 3, 70000, 8, 4096, 16384, 2 }
+
+  local function send_all_sizes(connection, from, to)
+    local expected = {}
+    for number = from, to do
+      local head = ("%d:"):format(number)
+      expected[#expected + 1] = head .. ("."):rep(SIZES[number % #SIZES + 1])
+      connection:send(expected[#expected])
+    end
+    return expected
+  end
+
+  for _, compression in ipairs({ false, true }) do
+    local how = compression and ", compressed" or ""
+
+    it("keeps the order of messages of all sizes, sent within a callback" .. how, function()
+      local expected
+      local events = recorder.new({
+        CONNECTED = function(connection)
+          expected = send_all_sizes(connection, 1, 1000)
+        end,
+      })
+      local params = { compression = compression }
+      local connection = websocket.connect(server:url("/echo"), params, events.callback)
+      events:wait("MESSAGE", 1000)
+      assert.same(expected, events:messages())
+      close(connection, events)
+    end)
+
+    it("keeps the order of messages of all sizes, sent between updates" .. how, function()
+      local connection, events = open({ compression = compression })
+      local expected = {}
+      for frame = 0, 99 do
+        for _, message in ipairs(send_all_sizes(connection, frame * 10 + 1, frame * 10 + 10)) do
+          expected[#expected + 1] = message
+        end
+        websocket.update()
+      end
+      events:wait("MESSAGE", #expected)
+      assert.same(expected, events:messages())
+      close(connection, events)
+    end)
+  end
+
+  it("closes behind all that a slow network has not taken", function()
+    local python = peer.start("python")
+    local events = recorder.new({
+      CONNECTED = function(connection)
+        for _ = 1, 50000 do
+          connection:send(("x"):rep(100))
+        end
+        connection:disconnect()
+      end,
+    })
+    websocket.connect(python:url("/sink"), { max_send_queue = 1e7 }, events.callback)
+    assert.is_true(events:wait("DISCONNECTED").clean)
+    assert.equal("50000 5000000", python:line())
+    python:stop()
+  end)
+
+  it("gives up a peer that takes nothing, however much waits for it", function()
+    local deaf = peer.raw("deaf")
+    local events = recorder.new()
+    local params = { max_send_queue = 1e9, close_timeout = 100, compression = false }
+    local connection = websocket.connect(deaf:url(), params, events.callback)
+    events:wait("CONNECTED")
+    for _ = 1, 200000 do
+      connection:send(("x"):rep(100))
+    end
+    assert.is_true(connection:buffered() > 1e6)
+    local took = clock.milliseconds(function()
+      connection:disconnect()
+      events:wait("DISCONNECTED")
+    end)
+    assert.is_true(took >= 100 and took < 1000, took)
+    assert.equal(1006, events:find("DISCONNECTED").code)
+    deaf:stop()
+  end)
+
+  it("sends while a callback runs on", function()
+    local python = peer.start("python")
+    local events = recorder.new({
+      CONNECTED = function(connection)
+        for number = 1, 3 do
+          connection:send("now")
+          assert.equal(("got %d"):format(number), python:line())
+        end
+        connection:disconnect()
+      end,
+    })
+    websocket.connect(python:url("/tell"), nil, events.callback)
+    events:wait("DISCONNECTED")
+    python:stop()
   end)
 
   it("tells what the network has not taken yet", function()

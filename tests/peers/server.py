@@ -9,6 +9,7 @@ What a connection does is in the path of its URL:
 /flood?count=N&size=S     sends N messages of S bytes, each beginning with its number
 /observe                  echoes; prints "open", and "closed CODE REASON" at the end
 /sink                     answers nothing; prints "MESSAGES BYTES" that it got, at the end
+/tell                     answers nothing; prints "got N" for the Nth message
 /drop                     breaks the TCP connection when the first message comes
 /reject?status=N          answers the handshake with that status and the body "no entry"
 
@@ -73,6 +74,14 @@ async def sink(connection):
     print(messages, size, flush=True)
 
 
+async def tell(connection):
+    messages = 0
+    with contextlib.suppress(ConnectionClosed):
+        async for _ in connection:
+            messages += 1
+            print("got", messages, flush=True)
+
+
 async def drop(connection):
     await connection.recv()
     connection.transport.abort()
@@ -95,6 +104,8 @@ async def act(connection):
         await observe(connection)
     elif path == "/sink":
         await sink(connection)
+    elif path == "/tell":
+        await tell(connection)
     elif path == "/drop":
         await drop(connection)
     else:
