@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use websocket::protocol::{
-    Event, Kind, Protocol, Role,
+    Event, Kind, Payload, Protocol, Role,
     deflate::{Agreement, Config},
     extension,
 };
@@ -425,17 +425,7 @@ fn messages_too_long_once_decompressed() {
 
 /// The frames an end has to say, unmasked: first byte and payload.
 fn said(end: &mut Protocol) -> Vec<(u8, Vec<u8>)> {
-    let mut bytes = Vec::new();
-    loop {
-        let next = end.transmit();
-        if next.is_empty() {
-            break;
-        }
-        // Written in odd portions, as a socket may.
-        let count = next.len().min(1000);
-        bytes.extend_from_slice(&next[..count]);
-        end.advance(count);
-    }
+    let bytes = transmitted(end);
     let mut frames = Vec::new();
     let mut rest = bytes.as_slice();
     while let [first, second, tail @ ..] = rest {
@@ -678,4 +668,69 @@ fn a_large_message_that_does_not_shrink_goes_out_plain() {
         .flat_map(|(_, payload)| payload.clone())
         .collect();
     assert!(sent == noise);
+}
+
+/// Short and long, in one frame, in fragments, compressed: whichever payloads are taken, looked at
+/// or left alone, each is what was sent, and so is the next one.
+#[test]
+fn a_payload_is_lent_until_the_next_poll() {
+    let payloads: Vec<Bytes> = [3, 70, 200, 5000, 100_000]
+        .map(|size| Bytes::from(noise(size)))
+        .into_iter()
+        .chain([Bytes::from(vec![b'x'; 40_000]), Bytes::from_static(b"end")])
+        .collect();
+    for (role, sender) in [(Role::Client, Role::Server), (Role::Server, Role::Client)] {
+        let agreement = agreement(&Config::default());
+        let mut sender = Protocol::new(sender, 1 << 20, Some(agreement.clone()));
+        for payload in &payloads {
+            sender.send(Kind::Binary, payload.clone());
+        }
+        let bytes = transmitted(&mut sender);
+        for pattern in (0..128_u32).step_by(3) {
+            let mut end = Protocol::new(role, 1 << 20, Some(agreement.clone()));
+            let taken = take_some(&mut end, bytes.chunks(1 + 997 * pattern as usize), pattern);
+            assert_eq!(taken.len(), pattern.count_ones() as usize);
+            for (number, clone, payload) in taken {
+                assert_eq!(payload, payloads[number]);
+                assert_eq!(clone[..], payloads[number][..]);
+            }
+        }
+    }
+}
+
+/// Reads everything, and takes the messages whose bits are set.
+fn take_some<'a>(
+    end: &mut Protocol,
+    pieces: impl Iterator<Item = &'a [u8]>,
+    pattern: u32,
+) -> Vec<(usize, Payload<'static>, Bytes)> {
+    let mut taken = Vec::new();
+    let mut seen = 0;
+    for piece in pieces {
+        end.receive_buffer().extend_from_slice(piece);
+        while let Some(event) = end.poll().expect("no rule is broken") {
+            if let Event::Message { payload, .. } = event
+                && pattern >> seen & 1 == 1
+            {
+                taken.push((seen, payload.clone().into_owned(), payload.into_bytes()));
+            }
+            seen += 1;
+        }
+        end.trim();
+    }
+    taken
+}
+
+/// What an end transmits, written in odd portions, as a socket may.
+fn transmitted(end: &mut Protocol) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let next = end.transmit();
+        if next.is_empty() {
+            return bytes;
+        }
+        let count = next.len().min(1000);
+        bytes.extend_from_slice(&next[..count]);
+        end.advance(count);
+    }
 }

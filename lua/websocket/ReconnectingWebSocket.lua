@@ -8,8 +8,7 @@ local Exception = require("websocket.exception")
 local Outbox = require("websocket.outbox")
 local WebSocket = require("websocket.WebSocket")
 local arguments = require("websocket.arguments")
-local members = require("websocket.members")
-local spellings = require("websocket.spellings")
+local interface = require("websocket.interface")
 
 local CONNECTING, OPEN, CLOSING, CLOSED = 0, 1, 2, 3
 local raise = Exception.raise
@@ -30,7 +29,6 @@ local defaults = {
   stopCodes = { 1000, 1008, { 4000, 4999 } },
 }
 
-local constants = { CONNECTING = 0, OPEN = 1, CLOSING = 2, CLOSED = 3 }
 local events = {
   onconnecting = "connecting",
   onopen = "open",
@@ -38,7 +36,7 @@ local events = {
   onerror = "error",
   onclose = "close",
 }
-local methods, getters, setters = {}, {}, {}
+local methods, getters = {}, {}
 
 --- Splits the script's options into the policy and what the WebSockets get.
 local function read_options(options)
@@ -253,13 +251,6 @@ function methods:destroy()
   methods.close(self)
 end
 
-for name, method in pairs(spellings) do
-  methods[name] = method
-end
-for _, name in ipairs({ "addEventListener", "removeEventListener", "dispatchEvent" }) do
-  methods[name] = EventTarget[name]
-end
-
 for _, name in ipairs({ "url", "protocol", "extensions", "handshakeResponse" }) do
   getters[name] = function(self)
     return self._socket[name]
@@ -280,27 +271,9 @@ function getters.bufferedAmount(self)
   return self._outbox.bytes + self._dropped + unwritten
 end
 
-function getters.binaryType(self)
-  return self._binary_type
-end
-
-function setters.binaryType(self, value)
-  self._binary_type = arguments.binary_type(value)
-end
-
-members.of_objects(metatable, {
+return interface.class(metatable, {
+  statics = ReconnectingWebSocket,
   methods = methods,
   getters = getters,
-  setters = setters,
-  constants = constants,
   events = events,
 })
-metatable.__close = methods.destroy
-
-local state_names = { [0] = "connecting", "open", "closing", "closed" }
-
-function metatable.__tostring(self)
-  return ("ReconnectingWebSocket (%s, %s)"):format(self.url, state_names[self._state])
-end
-
-return members.of_class(ReconnectingWebSocket, constants)

@@ -6,17 +6,15 @@ local Exception = require("websocket.exception")
 local Link = require("websocket.link")
 local arguments = require("websocket.arguments")
 local codes = require("websocket.codes")
-local members = require("websocket.members")
-local spellings = require("websocket.spellings")
+local interface = require("websocket.interface")
 
 local CONNECTING, OPEN = 0, 1
 local raise = Exception.raise
 
 local WebSocket = { CloseCode = codes.CloseCode, SocketError = codes.SocketError }
 local metatable = { __name = "WebSocket" }
-local constants = { CONNECTING = 0, OPEN = 1, CLOSING = 2, CLOSED = 3 }
 local events = { onopen = "open", onmessage = "message", onerror = "error", onclose = "close" }
-local methods, getters, setters = {}, {}, {}
+local methods, getters = {}, {}
 
 --- What is wrong with an option is raised by the module; here it gets the script's line.
 local function open_connection(address, params)
@@ -113,13 +111,6 @@ function methods:destroy()
   self._link:close(1000, "")
 end
 
-for name, method in pairs(spellings) do
-  methods[name] = method
-end
-for _, name in ipairs({ "addEventListener", "removeEventListener", "dispatchEvent" }) do
-  methods[name] = EventTarget[name]
-end
-
 for _, name in ipairs({ "url", "readyState", "protocol", "extensions", "handshakeResponse" }) do
   getters[name] = function(socket)
     return socket._link[name]
@@ -131,27 +122,9 @@ function getters.bufferedAmount(socket)
   return socket._link:buffered() + socket._dropped
 end
 
-function getters.binaryType(socket)
-  return socket._binary_type
-end
-
-function setters.binaryType(socket, value)
-  socket._binary_type = arguments.binary_type(value)
-end
-
-members.of_objects(metatable, {
+return interface.class(metatable, {
+  statics = WebSocket,
   methods = methods,
   getters = getters,
-  setters = setters,
-  constants = constants,
   events = events,
 })
-metatable.__close = methods.destroy
-
-local state_names = { [0] = "connecting", "open", "closing", "closed" }
-
-function metatable.__tostring(socket)
-  return ("WebSocket (%s, %s)"):format(socket.url, state_names[socket.readyState])
-end
-
-return members.of_class(WebSocket, constants)
