@@ -20,7 +20,7 @@ use mlua::{
 };
 
 use super::{
-    events::{EVENT_MESSAGE, Next, State},
+    events::{Next, State},
     params,
 };
 use crate::queue::ConnectionId;
@@ -29,22 +29,23 @@ use crate::queue::ConnectionId;
 pub struct Calls {
     /// `take(budget_ms)`: begins an update, returns the number of events it has to deliver.
     pub take: Function,
-    /// `next()`: the next event of this update as values.
+    /// `next()`: of the next event in this update its connection's number; and of a message, which
+    /// most are, its bytes and DATA_TYPE_*. Nothing at the end.
     pub next: Function,
     /// `send(id, message, kind)`: the bytes taken; nil and what is wrong with the message; or
     /// nothing, if it is none.
     pub send: Function,
 }
 
-/// Makes the functions. `rare` gives the values of all events but messages.
-pub fn bind(lua: &Lua, state: &Rc<State>, rare: Function) -> Result<Calls> {
+/// Makes the functions.
+pub fn bind(lua: &Lua, state: &Rc<State>) -> Result<Calls> {
     let anchor = anchor(lua, state)?;
     let bound = |function: lua_CFunction| {
-        // SAFETY: mlua runs this protected, with the two arguments on the stack and room for
-        // more. It leaves one value, the closure, which took both as its upvalues.
+        // SAFETY: mlua runs this protected, with the argument on the stack and room for more. It
+        // leaves one value, the closure, which took the argument as its upvalue.
         unsafe {
-            lua.exec_raw((&anchor, &rare), |lua| {
-                ffi::lua_pushcclosure(lua, function, 2);
+            lua.exec_raw(&anchor, |lua| {
+                ffi::lua_pushcclosure(lua, function, 1);
             })
         }
     };
@@ -139,19 +140,16 @@ unsafe extern "C-unwind" fn native_next(lua: *mut lua_State) -> c_int {
             // stay with the state until its next `next`.
             unsafe {
                 ffi::lua_pushinteger(lua, id as ffi::lua_Integer);
-                ffi::lua_pushinteger(lua, EVENT_MESSAGE.into());
                 push(lua, &*payload);
                 ffi::lua_pushinteger(lua, kind.into());
             }
-            4
+            3
         }
-        // SAFETY: upvalue 2 is the function given to `bind`; it takes no arguments.
-        Ok(Next::Rare) => unsafe {
-            ffi::lua_settop(lua, 0);
-            ffi::lua_pushvalue(lua, ffi::lua_upvalueindex(2));
-            ffi::lua_call(lua, 0, ffi::LUA_MULTRET);
-            ffi::lua_gettop(lua)
-        },
+        Ok(Next::Rare(id)) => {
+            // SAFETY: Lua gives a C function room for 20 values.
+            unsafe { ffi::lua_pushinteger(lua, id as ffi::lua_Integer) };
+            1
+        }
         Ok(Next::None) | Err(_) => 0,
     }
 }

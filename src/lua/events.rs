@@ -83,8 +83,8 @@ pub enum Next {
         /// Its bytes, there until the next call.
         payload: *const [u8],
     },
-    /// Another event: see [`State::next_rare`].
-    Rare,
+    /// Another event of that connection: see [`State::next_rare`].
+    Rare(ConnectionId),
 }
 
 const NOT_UTF8: &str = "bad argument #2 'message' (valid UTF-8 expected in a text message)";
@@ -151,7 +151,7 @@ impl State {
         };
         let Event::Message(kind, payload) = event else {
             self.rare.set(Some((id, event)));
-            return Next::Rare;
+            return Next::Rare(id);
         };
         self.delivered(id, message_cost(&payload));
         self.current.replace(payload);
@@ -165,7 +165,8 @@ impl State {
         }
     }
 
-    /// The event that [`next`](Self::next) called rare, as the values that module.lua expects.
+    /// The event that [`next`](Self::next) called rare, as the values that module.lua expects:
+    /// EVENT_*, and what there is to tell.
     pub fn next_rare(&self, lua: &Lua) -> Result<MultiValue> {
         let Some((id, event)) = self.rare.take() else {
             return Ok(MultiValue::new());
@@ -175,14 +176,14 @@ impl State {
             Event::Connected(opened) => {
                 let connection = Arc::clone(&opened.connection);
                 self.connections.borrow_mut().insert(id, connection);
-                values(lua, (id, EVENT_CONNECTED, tables::opened(lua, &opened)?))
+                values(lua, (EVENT_CONNECTED, tables::opened(lua, &opened)?))
             }
             Event::Error(error) => {
                 let response = error.response();
                 let response = response.map(|it| tables::response(lua, it)).transpose()?;
                 let text = lua.create_string(error.to_string())?;
                 let (code, stage) = (error.code() as i32, error.stage().as_str());
-                values(lua, (id, EVENT_ERROR, text, code, stage, response))
+                values(lua, (EVENT_ERROR, text, code, stage, response))
             }
             Event::Disconnected(closed) => {
                 let connection = self.connections.borrow_mut().remove(&id);
@@ -192,7 +193,7 @@ impl State {
                 let last = connection.map(|it| tables::last(lua, &it)).transpose()?;
                 let reason = lua.create_string(&closed.reason)?;
                 let (code, clean) = (closed.code, closed.clean);
-                values(lua, (id, EVENT_DISCONNECTED, code, reason, clean, last))
+                values(lua, (EVENT_DISCONNECTED, code, reason, clean, last))
             }
         }
     }

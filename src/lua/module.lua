@@ -287,6 +287,19 @@ local function release(connection)
   connection._callback, connection._self = nil, nil
 end
 
+-- An event that is no message, and whose it is.
+local function rare_event(id)
+  local event, a, b, c, d = native.rare()
+  local connection = connections[id]
+  if event == CONNECTED then
+    connection = connection or accepted(id, a)
+    return connection, connection and opened(connection, a)
+  elseif event == ERROR then
+    return connection, { event = ERROR, message = a, error = b, stage = c, handshake_response = d }
+  end
+  return connection, connection and closed(connection, id, a, b, c, d)
+end
+
 local current -- whose callback runs: its `self`
 
 local function drain()
@@ -294,29 +307,32 @@ local function drain()
   if call == plain_call then
     call = nil
   end
+  local last, connection, callback, self -- messages mostly follow others of their connection
   while true do
-    local id, event, a, b, c, d = native_next()
-    if not id then
+    local id, message, kind = native_next()
+    local data
+    if message then
+      if id ~= last then
+        last, connection = id, connections[id]
+        if connection then
+          callback, self = connection._callback, connection._self
+        end
+      end
+      data = { event = MESSAGE, message = message, type = kind }
+    elseif id then
+      last = nil
+      connection, data = rare_event(id)
+      if connection then
+        callback, self = connection._callback, connection._self
+        if connection._state == "closed" then
+          release(connection)
+        end
+      end
+    else
       return
     end
-    local connection = connections[id]
-    local data
-    if event == MESSAGE then
-      data = { event = MESSAGE, message = a, type = b }
-    elseif event == CONNECTED then
-      connection = connection or accepted(id, a)
-      data = connection and opened(connection, a)
-    elseif event == ERROR then
-      data = { event = ERROR, message = a, error = b, stage = c, handshake_response = d }
-    elseif connection then
-      data = closed(connection, id, a, b, c, d)
-    end
-    if data and connection then
+    if connection and data then
       delivered = delivered + 1
-      local callback, self = connection._callback, connection._self
-      if event == DISCONNECTED then
-        release(connection)
-      end
       current = self
       if call then
         call(callback, self, connection, data)

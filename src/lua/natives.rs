@@ -173,10 +173,9 @@ impl Natives<'_> {
 
     fn events(&self) -> Result<()> {
         let state = Rc::clone(&self.state);
-        let rare = self
-            .lua
-            .create_function(move |lua, ()| state.next_rare(lua))?;
-        let calls = calls::bind(self.lua, &self.state, rare)?;
+        let rare = move |lua: &Lua, ()| state.next_rare(lua);
+        self.add("rare", self.lua.create_function(rare)?)?;
+        let calls = calls::bind(self.lua, &self.state)?;
         self.add("take", calls.take)?;
         self.add("next", calls.next)?;
         self.add("send", calls.send)?;
