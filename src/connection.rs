@@ -9,7 +9,7 @@ use std::{
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -27,7 +27,7 @@ use crate::{
     link::{Link, Parts, SMALL_MESSAGE},
     net::{Endpoint, Proxy, Reactor, SOCKET, Stream, TcpStream, dial, resolve, tls},
     protocol::{Kind, Protocol, Recycler, Role, deflate},
-    queue::{Closed, ConnectionId, Event, Flow, MESSAGE_OVERHEAD, Queue},
+    queue::{Closed, ConnectionId, Event, Flow, MESSAGE_OVERHEAD, Queue, message_cost},
     staging::Staging,
     stats::Stats,
     workers::{Stop, Workers},
@@ -37,8 +37,15 @@ use crate::{
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
-/// What is sent quietly wakes the worker once it has so many bytes.
+/// What is sent quietly wakes the worker once it costs so much, as [`message_cost`] counts.
 const ANNOUNCE_AT: usize = 16 * 1024;
+
+/// How often the worker asks for its link before it takes the host to be at a turn: about a
+/// microsecond, many times what it takes to frame a message.
+const LOCK_TRIES: u32 = 64;
+
+/// What messages that wait may always take besides their payload.
+const MIN_OVERHEAD: usize = 64 * 1024;
 
 /// What the host asks of a worker.
 #[derive(Debug)]
@@ -47,8 +54,8 @@ pub enum Command {
     Send(Kind, Bytes),
     /// Send what is queued, then Close.
     Close(u16, String),
-    /// The host is going away: Close 1001, and end by then whatever the peer does.
-    Abandon(Instant),
+    /// The host is going away: send what is queued, then Close 1001.
+    Abandon,
 }
 
 /// What came of the handshake, for the CONNECTED event.
@@ -98,25 +105,28 @@ pub struct Connection {
     waker: Option<Arc<Waker>>,
     /// A wake-up is under way, so that many sends cost one.
     wake_pending: AtomicBool,
-    /// Small messages that the host sent while the worker held the link.
-    pub staging: Staging,
-    /// The worker has just written, and looks again within [`LEASE`] without being woken.
+    /// Small messages that the host sent while the worker held the link, or was behind.
+    pub(crate) staging: Staging,
+    /// The worker looks again without being woken: within [`LEASE`] because it has just written,
+    /// or as soon as the network takes more because it is behind.
     attentive: AtomicBool,
-    /// Payload bytes that the host sent without waking the worker. Only the host writes it.
+    /// What was sent without waking the worker, as [`message_cost`] counts. The host's alone.
     unannounced: AtomicUsize,
+    /// The host is going away: by then it wants the end.
+    abandoned: OnceLock<Instant>,
     /// Ends the connection sequence at once.
     cancelled: Arc<AtomicBool>,
-    /// There while the connection is open. The worker holds the lock during a turn.
+    /// There while the connection is open. Who gives a turn holds the lock.
     link: Mutex<Option<Box<Link>>>,
 }
 
 /// How a message was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// Nothing is left to do for it.
-    Announced,
-    /// The first of those that the worker was not woken for: it finds them within a millisecond,
-    /// or is told by [`Connection::announce_all`].
+    /// There is nothing more to do for it.
+    Done,
+    /// The first of some that the worker was not woken for. It comes to them by itself, but
+    /// [`Connection::announce_all`] should tell it when there will be no more for now.
     Quietly,
 }
 
@@ -195,7 +205,8 @@ impl Connection {
     /// one thread at a time, the host's.
     pub fn send(&self, kind: Kind, payload: &[u8]) -> Result<Sent, SendQueueFull> {
         let buffered = self.buffered.load(Ordering::Acquire);
-        if buffered.saturating_add(payload.len()) > self.max_send_queue {
+        let too_much = buffered.saturating_add(payload.len()) > self.max_send_queue;
+        if too_much || self.overhead() > self.max_send_queue.saturating_add(MIN_OVERHEAD) {
             return Err(SendQueueFull {
                 buffered,
                 limit: self.max_send_queue,
@@ -204,19 +215,25 @@ impl Connection {
         self.buffered.fetch_add(payload.len(), Ordering::AcqRel);
         let is_small = payload.len() <= SMALL_MESSAGE;
         match self.send_directly(kind, payload) {
-            Direct::Driven => return Ok(Sent::Announced),
+            Direct::Driven => return Ok(Sent::Done),
             Direct::Taken => {}
             // What is behind a command must stay behind it: see Link::take_commands.
             Direct::Busy if is_small && self.commands.is_empty() => {
                 self.staging.push(kind, payload);
             }
             Direct::Busy | Direct::Refused => {
-                let copy = self.recycler.copy(payload);
-                self.command(Command::Send(kind, copy));
-                return Ok(Sent::Announced);
+                let command = Command::Send(kind, self.recycler.copy(payload));
+                // The worker may have ended, and its receiver with it.
+                let _ = self.commands.send(command);
             }
         }
-        Ok(self.announce(payload.len() + MESSAGE_OVERHEAD))
+        Ok(self.announce(message_cost(payload)))
+    }
+
+    /// What messages that wait for the worker take besides their payload, or with it: even empty
+    /// ones take memory.
+    fn overhead(&self) -> usize {
+        self.staging.size() + MESSAGE_OVERHEAD * self.commands.len()
     }
 
     /// Wakes the worker, unless it looks by itself and little waits for it.
@@ -227,12 +244,12 @@ impl Connection {
             return if before == 0 {
                 Sent::Quietly
             } else {
-                Sent::Announced
+                Sent::Done
             };
         }
         self.unannounced.store(0, Ordering::Relaxed);
         self.wake();
-        Sent::Announced
+        Sent::Done
     }
 
     /// Wakes the worker for what was sent quietly, if it has not found it.
@@ -241,15 +258,14 @@ impl Connection {
             return;
         }
         self.unannounced.store(0, Ordering::Relaxed);
-        let waits = match self.try_link() {
-            // A worker at work looks once more before it sleeps.
-            None => !self.staging.is_empty(),
-            Some(mut guard) => {
-                let unsent = |link: &mut Box<Link>| link.has_unsent();
-                !self.staging.is_empty() || guard.as_mut().is_some_and(unsent)
-            }
+        let waits = !self.staging.is_empty() || !self.commands.is_empty();
+        // A worker at work writes what is framed.
+        let unsent = |link: &mut Box<Link>| link.has_unsent();
+        let framed = || {
+            self.try_link()
+                .is_some_and(|mut it| it.as_mut().is_some_and(unsent))
         };
-        if waits {
+        if waits || framed() {
             self.wake();
         }
     }
@@ -266,13 +282,18 @@ impl Connection {
     }
 
     /// Counts payload bytes that the network took.
-    pub fn written(&self, bytes: usize) {
+    pub(crate) fn written(&self, bytes: usize) {
         self.buffered.fetch_sub(bytes, Ordering::AcqRel);
     }
 
     /// Whether the host has asked for the end.
-    pub fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
+    }
+
+    /// The host is going away: by when the connection must end, whatever the peer does.
+    pub(crate) fn abandoned(&self) -> Option<Instant> {
+        self.abandoned.get().copied()
     }
 
     /// Tells the worker to look around.
@@ -311,7 +332,7 @@ impl Connection {
         turn
     }
 
-    /// The worker is about to sleep: at most how long, if the host need not wake it. One that is
+    /// The worker is about to sleep: at most how long, if the host is not to wake it. One that is
     /// behind comes to what is sent when the network lets it.
     fn pay_attention(&self, has_written: bool, is_behind: bool) -> Option<Duration> {
         self.attentive
@@ -322,8 +343,9 @@ impl Connection {
         if is_behind {
             return None;
         }
-        // The host may have staged a message when it still saw attention.
-        (!self.staging.is_empty()).then_some(Duration::ZERO)
+        // The host may have sent something when it still saw attention.
+        let missed = !self.staging.is_empty() || !self.commands.is_empty();
+        missed.then_some(Duration::ZERO)
     }
 
     fn command(&self, command: Command) {
@@ -366,6 +388,17 @@ impl Connection {
         }
     }
 
+    /// The same, but a host that frames a message is waited for.
+    fn link_soon(&self) -> Option<MutexGuard<'_, Option<Box<Link>>>> {
+        let mut tries = 0..LOCK_TRIES;
+        loop {
+            match self.try_link() {
+                None if tries.next().is_some() => std::hint::spin_loop(),
+                link => return link,
+            }
+        }
+    }
+
     fn link(&self) -> MutexGuard<'_, Option<Box<Link>>> {
         // A panic in a turn ends the worker, and with it the only one who reads the link.
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
@@ -375,8 +408,9 @@ impl Connection {
 impl Stop for Connection {
     /// With a Close 1001 if it is open.
     fn stop(&self, deadline: Instant) {
+        let _ = self.abandoned.set(deadline);
         self.cancelled.store(true, Ordering::Release);
-        self.command(Command::Abandon(deadline));
+        self.command(Command::Abandon);
     }
 }
 
@@ -418,6 +452,7 @@ fn spawn(
         staging: Staging::default(),
         attentive: AtomicBool::new(false),
         unannounced: AtomicUsize::new(0),
+        abandoned: OnceLock::new(),
         cancelled,
         link: Mutex::new(None),
     });
@@ -684,9 +719,9 @@ impl Worker {
         connection: &Connection,
         watched: &mut bool,
     ) -> io::Result<Option<Closed>> {
-        connection.wake_pending.store(false, Ordering::Release);
-        let timeout = match connection.try_link() {
-            // The host is at it, and wakes us if there is more to do than it does itself.
+        connection.wake_pending.swap(false, Ordering::AcqRel);
+        let timeout = match connection.link_soon() {
+            // The host is at a turn, and wakes us if there is more to do than it does itself.
             None => Some(LEASE),
             Some(mut guard) => {
                 let Some(link) = guard.as_mut() else {
@@ -703,7 +738,7 @@ impl Worker {
                     let end = |link: Box<Link>| link.end(connection, &mut self.events);
                     return Ok(Some(link.map_or_else(Closed::dropped, end)));
                 }
-                let attention = connection.pay_attention(link.has_written(), link.is_behind());
+                let attention = connection.pay_attention(link.take_written(), link.is_behind());
                 let lease = link.look_after(watched, self.reactor.registry(), queue)?;
                 let deadline = link.next_deadline();
                 let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
@@ -724,7 +759,7 @@ impl Worker {
         }
         let asked = self.commands.try_iter().find_map(|command| match command {
             Command::Close(code, reason) => Some((code, reason)),
-            Command::Send(..) | Command::Abandon(_) => None,
+            Command::Send(..) | Command::Abandon => None,
         });
         let (code, reason) = asked.unwrap_or((1006, String::new()));
         Closed {

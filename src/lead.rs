@@ -27,9 +27,11 @@ const MAX_REST: u32 = 8192;
 /// The host's side of a lent connection.
 #[derive(Debug)]
 pub struct Lead {
-    /// The connection that the host last sent to, and how many waits have begun with it.
+    /// The connection that the host last sent to, and how often it was looked at since.
     candidate: Option<Arc<Connection>>,
-    waits: u32,
+    looks: u32,
+    /// The host has given it a turn.
+    led: bool,
     /// The host sent since the last turn: an answer may be near.
     sent: bool,
     /// The socket was reported ready by the host's poll.
@@ -43,7 +45,8 @@ impl Default for Lead {
     fn default() -> Self {
         Self {
             candidate: None,
-            waits: 0,
+            looks: 0,
+            led: false,
             sent: false,
             ready: false,
             rest: 0,
@@ -72,11 +75,12 @@ impl Lead {
             .is_some_and(|it| Arc::ptr_eq(it, connection));
         if !same {
             // What the host has left unsent there is the worker's from now on.
-            if let Some(before) = &self.candidate {
+            if let Some(before) = self.candidate.as_ref().filter(|_| self.led) {
                 before.wake();
             }
             self.candidate = Some(Arc::clone(connection));
-            self.waits = 0;
+            self.looks = 0;
+            self.led = false;
         }
         self.sent = true;
     }
@@ -101,16 +105,18 @@ impl Lead {
     /// True if events may be in the queue.
     pub fn drive(&mut self, queue: &Queue) -> bool {
         // A host that talks to several in turn would lend and take back all the time.
-        self.waits = self.waits.saturating_add(1);
-        if self.waits < 2 {
+        self.looks = self.looks.saturating_add(1);
+        if self.looks < 2 {
             return false;
         }
         let Some(connection) = &self.candidate else {
             return false;
         };
-        let ready = std::mem::take(&mut self.ready);
-        let may_lend = std::mem::take(&mut self.sent);
-        let mut turn = connection.turn_of_host(queue, ready, may_lend);
+        let mut turn = connection.turn_of_host(queue, self.ready, self.sent);
+        if turn == Turn::Refused {
+            return !queue.is_empty();
+        }
+        (self.led, self.ready, self.sent) = (true, false, false);
         if turn == Turn::Blocked && queue.is_empty() {
             if self.rest > 0 {
                 self.rest -= 1;
@@ -120,11 +126,11 @@ impl Lead {
             while turn == Turn::Blocked && queue.is_empty() && Instant::now() < give_up {
                 turn = connection.turn_of_host(queue, true, false);
             }
-            if turn == Turn::Blocked && queue.is_empty() {
+            if turn == Turn::More || !queue.is_empty() {
+                self.next_rest = MIN_REST;
+            } else {
                 self.rest = self.next_rest;
                 self.next_rest = MAX_REST.min(2 * self.next_rest);
-            } else {
-                self.next_rest = MIN_REST;
             }
         }
         turn == Turn::More || !queue.is_empty()

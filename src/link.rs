@@ -26,8 +26,8 @@ use crate::{
 /// Messages up to this size are framed at once, by the thread that sends them.
 pub const SMALL_MESSAGE: usize = 4096;
 
-/// Payload bytes that are framed ahead of the network: more would be in memory twice.
-const MAX_FRAMED: usize = 40 * 1024;
+/// After so many steps the host looks what else there is to do.
+const HOST_STEPS: u32 = 16;
 
 /// How long a connection is quiet before it gives memory back.
 const TRIM_AFTER: Duration = Duration::from_secs(1);
@@ -86,9 +86,9 @@ pub struct Link {
     trim_at: Option<Instant>,
     /// What the host has staged, as far as it was taken.
     staged: Records,
-    /// More waits than the network took so far.
+    /// As much is framed as one write takes; there may be more behind that.
     behind: bool,
-    /// The last turns wrote: the host may be sending more.
+    /// Something was written: the host may be sending more.
     wrote: bool,
     /// The host watches the socket and gives the turns.
     lent: bool,
@@ -144,7 +144,7 @@ impl Link {
 
     /// Whether a message can be framed now: none waits that goes first, or for the network.
     pub fn is_caught_up(&mut self, connection: &Connection) -> bool {
-        self.commands.is_empty() && self.take_staged(connection, MAX_FRAMED)
+        self.commands.is_empty() && self.take_staged(connection)
     }
 
     /// Queues a message.
@@ -167,22 +167,21 @@ impl Link {
 
     /// Takes commands, writes, reads until the socket has no more, writes again.
     pub fn turn(&mut self, connection: &Connection, queue: &Queue) {
-        while self.step(connection, queue, Instant::now()) {}
-        let now = Instant::now();
-        self.settle(now);
-        self.trim(connection, now);
+        while self.step(connection, queue) && !self.over {}
+        self.trim(connection, Instant::now());
         self.deliver(connection, queue);
     }
 
     /// A turn that ends as soon as there are events, so that they can be delivered while the
-    /// peer sends more.
+    /// peer sends more, or after some steps.
     pub fn turn_of_host(&mut self, connection: &Connection, queue: &Queue) -> Turn {
         let mut more = true;
-        while more && queue.is_empty() {
-            more = self.step(connection, queue, Instant::now());
+        let mut steps = 0;
+        while more && queue.is_empty() && !self.over && steps < HOST_STEPS {
+            more = self.step(connection, queue);
+            steps += 1;
         }
         self.driven = true;
-        self.settle(Instant::now());
         self.deliver(connection, queue);
         if more { Turn::More } else { Turn::Blocked }
     }
@@ -223,16 +222,16 @@ impl Link {
     }
 
     /// Whether anything was written since the last time this was asked.
-    pub fn has_written(&mut self) -> bool {
+    pub fn take_written(&mut self) -> bool {
         std::mem::take(&mut self.wrote)
     }
 
-    /// Whether bytes wait to be written.
+    /// Whether there is something to write now.
     pub fn has_unsent(&mut self) -> bool {
-        self.behind || !self.protocol.transmit().is_empty()
+        self.behind || self.hold.is_none() && !self.protocol.transmit().is_empty()
     }
 
-    /// Whether more waits than is framed: it follows as the network takes that.
+    /// Whether more may wait than is framed: it follows as the network takes that.
     pub fn is_behind(&self) -> bool {
         self.behind
     }
@@ -244,7 +243,8 @@ impl Link {
 
     /// When the next turn is due if nothing happens before.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let ping = self.keepalive.as_ref().filter(|_| !self.stalled);
+        let pings = !self.stalled && !self.protocol.close_sent();
+        let ping = self.keepalive.as_ref().filter(|_| pings);
         let ping = ping.map(Keepalive::next_deadline);
         [self.close_deadline, ping, self.trim_at, self.hold]
             .into_iter()
@@ -260,9 +260,10 @@ impl Link {
         if let Some(closed) = self.failed {
             return closed;
         }
+        let said = self.protocol.close_sent() && self.protocol.transmit().is_empty();
         let ours = self.asked.or_else(|| self.received.clone());
         match (ours, self.received) {
-            (Some((code, reason)), Some(_)) => Closed {
+            (Some((code, reason)), Some(_)) if said => Closed {
                 code,
                 reason,
                 clean: true,
@@ -272,7 +273,9 @@ impl Link {
     }
 
     /// One chunk each way. True if there may be more to read, or there is more to write.
-    fn step(&mut self, connection: &Connection, queue: &Queue, now: Instant) -> bool {
+    fn step(&mut self, connection: &Connection, queue: &Queue) -> bool {
+        let now = Instant::now();
+        self.heed_the_end(connection, now);
         self.take_commands(connection, now);
         self.keep_alive(now);
         self.write(connection, now);
@@ -280,8 +283,22 @@ impl Link {
         if !more {
             self.write(connection, now);
         }
+        self.settle(now);
         self.deliver(connection, queue);
-        more || self.behind && self.writable && !self.over && self.hold.is_none()
+        more || self.behind && self.writable && self.hold.is_none()
+    }
+
+    /// The host's wish to end counts from when it is made, not from when all that was sent
+    /// before is framed.
+    fn heed_the_end(&mut self, connection: &Connection, now: Instant) {
+        if let Some(deadline) = connection.abandoned()
+            && !self.abandoned
+        {
+            self.abandoned = true;
+            self.close_deadline = Some(deadline.min(now + LAST_WORD));
+        } else if connection.is_cancelled() {
+            self.close_deadline.get_or_insert(now + self.close_timeout);
+        }
     }
 
     /// Hands events to the host. The last ones go with DISCONNECTED, see [`end`](Self::end).
@@ -294,42 +311,31 @@ impl Link {
 
     /// In the order in which the host gave them: it stages nothing while commands wait, so what
     /// is staged went before the first of them. What the network does not take yet stays where
-    /// it is, unless it is to be closed behind that.
+    /// it is.
     fn take_commands(&mut self, connection: &Connection, now: Instant) {
-        // What will never be written stays counted, and must hold up nothing.
-        let limit = match connection.is_cancelled() || self.protocol.close_sent() {
-            true => usize::MAX,
-            false => MAX_FRAMED,
-        };
         loop {
             let commands_wait = !self.commands.is_empty();
-            self.behind = !self.take_staged(connection, limit);
+            self.behind = !self.take_staged(connection);
             if !commands_wait || self.behind {
                 return;
             }
-            let Ok(command) = self.commands.try_recv() else {
-                return;
-            };
-            match command {
-                Command::Send(kind, payload) => {
+            match self.commands.try_recv() {
+                Ok(Command::Send(kind, payload)) => {
                     self.send(connection, payload.len(), |protocol| {
                         protocol.send(kind, payload);
                     });
                 }
-                Command::Close(code, reason) => self.close(code, reason, now),
-                Command::Abandon(deadline) => {
-                    self.abandoned = true;
-                    self.close(1001, String::new(), now);
-                    self.close_deadline = Some(deadline.min(now + LAST_WORD));
-                }
+                Ok(Command::Close(code, reason)) => self.close(code, reason, now),
+                Ok(Command::Abandon) => self.close(1001, String::new(), now),
+                Err(_) => return,
             }
         }
     }
 
-    /// False if some is left because much waits for the network already.
-    fn take_staged(&mut self, connection: &Connection, limit: usize) -> bool {
+    /// False if as much is framed as one write takes: some may be left.
+    fn take_staged(&mut self, connection: &Connection) -> bool {
         let mut staged = std::mem::take(&mut self.staged);
-        while self.protocol.buffered() < limit {
+        while !self.protocol.is_full() {
             if staged.is_spent() {
                 if connection.staging.is_empty() {
                     break;
@@ -344,7 +350,7 @@ impl Link {
             });
         }
         self.staged = staged;
-        self.protocol.buffered() < limit
+        !self.protocol.is_full()
     }
 
     fn send(&mut self, connection: &Connection, length: usize, put: impl FnOnce(&mut Protocol)) {
@@ -363,7 +369,7 @@ impl Link {
         }
         self.protocol.close(Some(code), &reason);
         self.asked = Some((code, reason));
-        self.close_deadline = Some(now + self.close_timeout);
+        self.close_deadline.get_or_insert(now + self.close_timeout);
     }
 
     fn write(&mut self, connection: &Connection, now: Instant) {

@@ -41,16 +41,6 @@ pub enum Event {
     Disconnected(Box<Closed>),
 }
 
-impl Event {
-    /// What the event counts against its connection's limit, in bytes.
-    pub fn cost(&self) -> usize {
-        match self {
-            Event::Message(_, payload) => message_cost(payload),
-            _ => 0,
-        }
-    }
-}
-
 /// What a message counts against its connection's limit, in bytes.
 pub fn message_cost(payload: &[u8]) -> usize {
     payload.len() + MESSAGE_OVERHEAD

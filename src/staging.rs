@@ -1,12 +1,13 @@
 //! Small messages on their way from a host that sends to a worker that is at work.
 //!
 //! While the worker holds its link, which takes as long as a write, the host cannot frame
-//! messages there. Here it puts one behind the other into a block of memory, and the worker
-//! takes all of them at once: nobody waits for a system call, and no message costs an allocation.
+//! messages there, and while the network is slow it should not. Here it puts one behind the other
+//! into a block of memory, and the worker takes all of them at once: nobody waits for a system
+//! call, and no message costs an allocation.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicUsize, Ordering},
 };
 
 use crate::protocol::Kind;
@@ -14,12 +15,15 @@ use crate::protocol::Kind;
 /// Before each message: its kind, and its length in four bytes.
 const HEADER: usize = 5;
 
+/// A block that grew beyond this is not used again.
+const MAX_KEPT: usize = 128 * 1024;
+
 /// Messages in the order they were sent.
 #[derive(Debug, Default)]
 pub struct Staging {
     records: Mutex<Records>,
-    /// Whether there are any, for a look without the lock.
-    filled: AtomicBool,
+    /// The bytes that they take, for a look without the lock.
+    size: AtomicUsize,
 }
 
 /// Messages behind one another.
@@ -38,21 +42,29 @@ impl Staging {
         records.bytes.push(u8::from(kind == Kind::Text));
         records.bytes.extend_from_slice(&length.to_ne_bytes());
         records.bytes.extend_from_slice(payload);
-        self.filled.store(true, Ordering::SeqCst);
+        self.size.store(records.bytes.len(), Ordering::SeqCst);
     }
 
     /// Whether no message waits.
     pub fn is_empty(&self) -> bool {
-        !self.filled.load(Ordering::SeqCst)
+        self.size() == 0
+    }
+
+    /// The bytes that the messages take, with five more for each.
+    pub fn size(&self) -> usize {
+        self.size.load(Ordering::SeqCst)
     }
 
     /// Exchanges all messages for `spent`, whose memory is used again.
     pub fn take(&self, spent: &mut Records) {
         spent.bytes.clear();
         spent.position = 0;
+        if spent.bytes.capacity() > MAX_KEPT {
+            spent.bytes = Vec::new();
+        }
         let mut records = self.lock();
         std::mem::swap(&mut *records, spent);
-        self.filled.store(false, Ordering::SeqCst);
+        self.size.store(0, Ordering::SeqCst);
     }
 
     /// Gives memory back.
@@ -61,8 +73,7 @@ impl Staging {
     }
 
     fn lock(&self) -> MutexGuard<'_, Records> {
-        // A panic while growing leaves a shorter Vec that may end within a message, which ends
-        // the iteration over it.
+        // A panic while growing leaves a Vec that may end within a message, which is the last.
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -76,9 +87,11 @@ impl Records {
     /// The next message, once.
     pub fn pop(&mut self) -> Option<(Kind, &[u8])> {
         let rest = &self.bytes[self.position..];
-        let (&[kind, ref length @ ..], rest) = rest.split_first_chunk::<HEADER>()?;
-        let payload = rest.get(..u32::from_ne_bytes(*length) as usize)?;
-        self.position += HEADER + payload.len();
+        // Until it is known to be whole.
+        self.position = self.bytes.len();
+        let (&[kind, ref length @ ..], tail) = rest.split_first_chunk::<HEADER>()?;
+        let payload = tail.get(..u32::from_ne_bytes(*length) as usize)?;
+        self.position -= tail.len() - payload.len();
         let kind = if kind == 1 { Kind::Text } else { Kind::Binary };
         Some((kind, payload))
     }

@@ -211,9 +211,12 @@ impl State {
         let connection = connections.get(&id)?;
         self.lead.borrow_mut().follow(connection);
         let full = match connection.send(kind, message) {
-            Ok(Sent::Announced) => return None,
+            Ok(Sent::Done) => return None,
             Ok(Sent::Quietly) => {
-                self.quiet.borrow_mut().push(Arc::clone(connection));
+                let mut quiet = self.quiet.borrow_mut();
+                if !quiet.last().is_some_and(|it| Arc::ptr_eq(it, connection)) {
+                    quiet.push(Arc::clone(connection));
+                }
                 return None;
             }
             Err(full) => full,
@@ -238,9 +241,7 @@ impl State {
                 return Ok(true);
             }
             // Somebody who watches the descriptor expects events behind it, not a socket.
-            if !self.watched.get() && self.lead.borrow_mut().drive(queue) {
-                continue;
-            }
+            let more = !self.watched.get() && self.lead.borrow_mut().drive(queue);
             queue.arm();
             if !queue.is_empty() {
                 return Ok(true);
@@ -248,6 +249,9 @@ impl State {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(false);
+            }
+            if more {
+                continue;
             }
             match self.sleep.borrow_mut().sleep(left)? {
                 Woken::BySignal => return Ok(false),

@@ -221,6 +221,12 @@ impl Protocol {
         self.outbox.buffered()
     }
 
+    /// Whether what is to be written will do for a write (40 KiB): a driver that has more to send
+    /// may keep it until this is written, in whatever form takes less memory.
+    pub fn is_full(&self) -> bool {
+        self.outbox.is_full()
+    }
+
     /// Whether our Close is in what [`transmit`](Protocol::transmit) returns, or was.
     pub fn close_sent(&self) -> bool {
         self.outbox.close_sent()

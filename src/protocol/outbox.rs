@@ -200,6 +200,11 @@ impl Outbox {
         self.buffered
     }
 
+    /// Whether as much is framed as one write takes, or more messages wait than that.
+    pub fn is_full(&self) -> bool {
+        self.out.bytes.len() - self.written >= FULL || !self.queue.is_empty()
+    }
+
     /// The bytes to write next.
     #[inline]
     pub fn transmit(&mut self) -> &[u8] {

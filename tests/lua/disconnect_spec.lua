@@ -148,6 +148,20 @@ describe("disconnect", function()
     deaf:stop()
   end)
 
+  it("sleeps while it waits for a peer that does not answer", function()
+    local deaf = peer.raw("deaf")
+    local events = recorder.new()
+    local params = { close_timeout = 500, ping_interval = 50, ping_timeout = 60000 }
+    local connection = websocket.connect(deaf:url(), params, events.callback)
+    events:wait("CONNECTED")
+    local cpu = os.clock()
+    connection:disconnect()
+    events:wait("DISCONNECTED")
+    cpu = os.clock() - cpu
+    assert.is_true(cpu < 0.25, cpu)
+    deaf:stop()
+  end)
+
   describe("by the peer", function()
     local function closed_by(url)
       local events = recorder.new()

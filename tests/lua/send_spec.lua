@@ -138,10 +138,10 @@ describe("send", function()
   end)
 
   it("gives up a peer that takes nothing, however much waits for it", function()
-    local deaf = peer.raw("deaf")
+    local full = peer.raw("full")
     local events = recorder.new()
     local params = { max_send_queue = 1e9, close_timeout = 100, compression = false }
-    local connection = websocket.connect(deaf:url(), params, events.callback)
+    local connection = websocket.connect(full:url(), params, events.callback)
     events:wait("CONNECTED")
     for _ = 1, 200000 do
       connection:send(("x"):rep(100))
@@ -153,7 +153,30 @@ describe("send", function()
     end)
     assert.is_true(took >= 100 and took < 1000, took)
     assert.equal(1006, events:find("DISCONNECTED").code)
-    deaf:stop()
+    full:stop()
+  end)
+
+  it("raises for empty messages, too, when nobody takes them", function()
+    local full = peer.raw("full")
+    local events = recorder.new()
+    local params = { max_send_queue = 1000, close_timeout = 50, compression = false }
+    local connection = websocket.connect(full:url(), params, events.callback)
+    events:wait("CONNECTED")
+    local ok, problem
+    clock.drive(function()
+      return ok == false
+    end, function()
+      for _ = 1, 1000 do
+        ok, problem = pcall(connection.send, connection, "")
+        if not ok then
+          return
+        end
+      end
+    end, "a full queue")
+    assert.matches("the send queue is full", problem)
+    connection:disconnect()
+    events:wait("DISCONNECTED")
+    full:stop()
   end)
 
   it("sends while a callback runs on", function()

@@ -58,6 +58,26 @@ for role, begin in pairs(roles) do
       finish()
     end)
 
+    it("is answered with a Close behind the answers that take several updates", function()
+      local bad, events, finish = begin("busy", {
+        MESSAGE = function(connection, data)
+          answer(connection, data)
+          error("one message is enough for an update")
+        end,
+      })
+      clock.drive(function()
+        return events:find("DISCONNECTED")
+      end, function()
+        pcall(websocket.wait, 50)
+      end, "DISCONNECTED")
+      for _, number in ipairs({ "first", "second", "third" }) do
+        assert.equal("text after " .. number, bad:line())
+      end
+      assert.equal(1002, (read_close(bad)))
+      bad:stop()
+      finish()
+    end)
+
     it("is answered after 100 ms if the host does not answer the message", function()
       local bad, events, finish = begin("message")
       local code, took = read_close(bad)

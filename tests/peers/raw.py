@@ -5,6 +5,7 @@ blackhole   has a full listen backlog: connecting to it hangs
 hangup      accepts and closes at once
 garbage     answers with something that is not HTTP
 deaf        completes the handshake, then reads and answers nothing, not even Close
+full        completes the handshake, and reads nothing from then on
 no-accept   answers 101 with a wrong Sec-WebSocket-Accept
 wrong-subprotocol  picks a subprotocol that was not offered
 late        sends three messages when the Close has come, and only then its own Close
@@ -39,6 +40,9 @@ def serve(mode, stream):
         stream.sendall(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
     elif mode == "deaf":
         switch(stream)
+    elif mode == "full":
+        switch(stream)
+        threading.Event().wait()
     elif mode == "no-accept":
         switch(stream, accept=b"AAAAAAAAAAAAAAAAAAAAAAAAAAA=")
     elif mode == "wrong-subprotocol":

@@ -5,6 +5,7 @@ After the handshake it sends, in one packet,
 
 message    a text message, and a frame with a reserved opcode
 nothing    that frame alone
+busy       two messages and that frame, after a message that was answered
 more       that frame, and then 4 MiB more
 stay       that frame; does not close the connection before the process ends
 
@@ -52,7 +53,13 @@ def read_frame(stream):
 
 def violate(stream, mode, masked):
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    before = frame(TEXT, b"before", masked) if mode == "message" else b""
+    before = b""
+    if mode == "busy":
+        stream.sendall(frame(TEXT, b"first", masked))
+        print("text", read_frame(stream)[1].decode(), flush=True)
+        before = frame(TEXT, b"second", masked) + frame(TEXT, b"third", masked)
+    elif mode == "message":
+        before = frame(TEXT, b"before", masked)
     began = time.monotonic()
     stream.sendall(before + frame(RESERVED, masked=masked))
     if mode == "more":
