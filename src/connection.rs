@@ -201,6 +201,27 @@ impl Accepting {
 }
 
 impl Connection {
+    fn new(id: ConnectionId, limits: &Limits, commands: Sender<Command>) -> Self {
+        Self {
+            id,
+            server: None,
+            flow: Flow::new(limits.max_receive_queue),
+            stats: Stats::default(),
+            recycler: Recycler::default(),
+            max_send_queue: limits.max_send_queue,
+            buffered: AtomicUsize::new(0),
+            commands,
+            waker: None,
+            wake_pending: AtomicBool::new(false),
+            staging: Staging::default(),
+            attentive: AtomicBool::new(false),
+            unannounced: AtomicUsize::new(0),
+            abandoned: OnceLock::new(),
+            cancelled: Arc::default(),
+            link: Mutex::new(None),
+        }
+    }
+
     /// Queues one message. It leaves in order, as soon as the network takes it. To be called by
     /// one thread at a time, the host's.
     pub fn send(&self, kind: Kind, payload: &[u8]) -> Result<Sent, SendQueueFull> {
@@ -435,31 +456,16 @@ fn spawn(
     let cancelled = Arc::new(AtomicBool::new(false));
     let reactor = Reactor::new(Arc::clone(&cancelled), timeout);
     let (commands, receiver) = crossbeam_channel::unbounded();
-    let connection = Arc::new(Connection {
-        id: workers.next_id(),
-        server: match &origin {
-            Origin::Accept { server, .. } => Some(server.id),
-            Origin::Dial { .. } => None,
-        },
-        flow: Flow::new(limits.max_receive_queue),
-        stats: Stats::default(),
-        recycler: Recycler::default(),
-        max_send_queue: limits.max_send_queue,
-        buffered: AtomicUsize::new(0),
-        commands,
-        waker: reactor.as_ref().ok().map(Reactor::waker),
-        wake_pending: AtomicBool::new(false),
-        staging: Staging::default(),
-        attentive: AtomicBool::new(false),
-        unannounced: AtomicUsize::new(0),
-        abandoned: OnceLock::new(),
-        cancelled,
-        link: Mutex::new(None),
-    });
     let server = match &origin {
         Origin::Accept { server, .. } => Some(Arc::clone(server)),
         Origin::Dial { .. } => None,
     };
+    let connection = Arc::new(Connection {
+        server: server.as_ref().map(|server| server.id),
+        waker: reactor.as_ref().ok().map(Reactor::waker),
+        cancelled,
+        ..Connection::new(workers.next_id(), &limits, commands)
+    });
     let started = reactor.and_then(|reactor| {
         let worker = Worker {
             connection: Arc::clone(&connection),
@@ -471,10 +477,9 @@ fn spawn(
             socket_is_ready: false,
             visible: matches!(origin, Origin::Dial { .. }),
         };
-        if let Origin::Accept { server, .. } = &origin {
-            server
-                .members()
-                .insert(connection.id, Arc::clone(&connection));
+        if let Some(server) = &server {
+            let member = Arc::clone(&connection);
+            server.members().insert(connection.id, member);
         }
         let stop = Arc::clone(&connection) as Arc<dyn Stop>;
         workers.start(connection.id, stop, move || worker.run(origin))

@@ -16,7 +16,7 @@
 //!   `link` is its second half, an open connection; [`lead`] lets a waiting host drive it.
 //! - [`server`]: the listener, whose sockets become connections.
 //! - [`workers`], [`queue`], [`compact`], [`stats`]: the threads of one Lua state, and what
-//!   comes of them; [`staging`] for what goes to them.
+//!   comes of them; `staging` for what goes to them.
 //! - [`config`], [`error`]: what a connection is told, and why it failed.
 //! - `lua`: the module table; the only part that knows Lua.
 
@@ -41,7 +41,7 @@ pub mod net;
 pub mod protocol;
 pub mod queue;
 pub mod server;
-pub mod staging;
+mod staging;
 pub mod stats;
 pub mod workers;
 

@@ -57,7 +57,7 @@ struct Frame {
     length: usize,
     /// How much of the payload is unmasked and checked.
     position: usize,
-    /// The payload stays in the buffer until it is complete, and is handed out as a slice of it.
+    /// The payload stays in the buffer until it is complete, and is lent from there.
     whole: bool,
 }
 
@@ -245,7 +245,7 @@ impl Reader {
         }
     }
 
-    /// Discards all that has arrived, and all memory.
+    /// Discards all that has arrived, and what was made of it.
     pub fn discard(&mut self) {
         self.buffer.clear();
         self.start = 0;
