@@ -28,13 +28,14 @@ enum Repr {
 impl From<Payload<'_>> for CompactBytes {
     #[inline]
     fn from(payload: Payload<'_>) -> Self {
-        if payload.len() > MAX_INLINE {
+        let content = &payload[..];
+        if content.len() > MAX_INLINE {
             return CompactBytes(Repr::Shared(payload.into_bytes()));
         }
         let mut bytes = [0; MAX_INLINE];
-        copy_short(&payload, &mut bytes);
+        copy_short(content, &mut bytes);
         CompactBytes(Repr::Inline {
-            length: payload.len() as u8,
+            length: content.len() as u8,
             bytes,
         })
     }

@@ -45,7 +45,7 @@ const ANNOUNCE_AT: usize = 16 * 1024;
 const LOCK_TRIES: u32 = 64;
 
 /// What messages that wait may always take besides their payload.
-const MIN_OVERHEAD: usize = 64 * 1024;
+const MIN_OVERHEAD: usize = 1024 * 1024;
 
 /// What the host asks of a worker.
 #[derive(Debug)]
@@ -226,11 +226,14 @@ impl Connection {
     /// one thread at a time, the host's.
     pub fn send(&self, kind: Kind, payload: &[u8]) -> Result<Sent, SendQueueFull> {
         let buffered = self.buffered.load(Ordering::Acquire);
-        let too_much = buffered.saturating_add(payload.len()) > self.max_send_queue;
-        if too_much || self.overhead() > self.max_send_queue.saturating_add(MIN_OVERHEAD) {
+        let limit = self.max_send_queue;
+        let overhead = self.overhead();
+        if buffered.saturating_add(payload.len()) > limit
+            || overhead > limit.saturating_add(MIN_OVERHEAD)
+        {
             return Err(SendQueueFull {
-                buffered,
-                limit: self.max_send_queue,
+                buffered: buffered.max(overhead),
+                limit,
             });
         }
         self.buffered.fetch_add(payload.len(), Ordering::AcqRel);
@@ -700,10 +703,11 @@ impl Worker {
 
     /// Turns of the link until it is over. Between turns the host may send through it.
     fn serve(&mut self, link: Box<Link>) -> Closed {
-        self.deliver();
         self.reactor.enter(Stage::Open);
         let connection = Arc::clone(&self.connection);
+        // Before CONNECTED: the host may send as soon as it is told.
         *connection.link() = Some(link);
+        self.deliver();
         let mut watched = true;
         loop {
             match self.attend(&connection, &mut watched) {

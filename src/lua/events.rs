@@ -13,7 +13,6 @@ use rustc_hash::FxHashMap;
 
 use super::tables;
 use crate::{
-    compact::CompactBytes,
     connection::{Connection, Sent},
     lead::Lead,
     protocol::Kind,
@@ -60,8 +59,8 @@ pub struct State {
     watched: Cell<bool>,
     /// The connection whose messages are being delivered, and what it has not been told of.
     delivered: Cell<(ConnectionId, usize)>,
-    /// The payload of the message that is being delivered.
-    current: RefCell<CompactBytes>,
+    /// The message that is being delivered is the first of `ready`.
+    lent: Cell<bool>,
     /// The event that is being delivered, if it is no message.
     rare: Cell<Option<(ConnectionId, Event)>>,
     /// The connections that were sent to without waking their workers.
@@ -104,7 +103,7 @@ impl State {
             deadline: Cell::new(None),
             watched: Cell::new(false),
             delivered: Cell::default(),
-            current: RefCell::default(),
+            lent: Cell::new(false),
             rare: Cell::new(None),
             quiet: RefCell::default(),
             problem: RefCell::default(),
@@ -138,7 +137,7 @@ impl State {
     pub fn finish(&self) {
         self.tell_delivered();
         self.announce_all();
-        self.current.take();
+        self.take_back();
         if self.watched.get() && !self.ready.borrow().is_empty() {
             self.workers.queue().notify();
         }
@@ -146,22 +145,39 @@ impl State {
 
     /// The next event of this update.
     pub fn next(&self) -> Next {
-        let Some((id, event)) = self.pop() else {
+        self.take_back();
+        let Some(left) = self.left.get().checked_sub(1) else {
             return Next::None;
         };
+        let late = |deadline| Instant::now() >= deadline;
+        if self.deadline.get().is_some_and(late) {
+            return Next::None;
+        }
+        self.left.set(left);
+        let mut ready = self.ready.borrow_mut();
+        let Some((id, event)) = ready.front() else {
+            return Next::None;
+        };
+        let id = *id;
         let Event::Message(kind, payload) = event else {
-            self.rare.set(Some((id, event)));
+            self.rare.set(ready.pop_front());
             return Next::Rare(id);
         };
-        self.delivered(id, message_cost(&payload));
-        self.current.replace(payload);
+        self.lent.set(true);
+        self.delivered(id, message_cost(payload));
         Next::Message {
             id,
             kind: match kind {
                 Kind::Text => DATA_TYPE_TEXT,
                 Kind::Binary => DATA_TYPE_BINARY,
             },
-            payload: &raw const **self.current.borrow(),
+            payload: &raw const **payload,
+        }
+    }
+
+    fn take_back(&self) {
+        if self.lent.replace(false) {
+            self.ready.borrow_mut().pop_front();
         }
     }
 
@@ -277,16 +293,6 @@ impl State {
         for connection in self.quiet.borrow_mut().drain(..) {
             connection.announce_all();
         }
-    }
-
-    fn pop(&self) -> Option<(ConnectionId, Event)> {
-        let left = self.left.get().checked_sub(1)?;
-        let late = |deadline| Instant::now() >= deadline;
-        if self.deadline.get().is_some_and(late) {
-            return None;
-        }
-        self.left.set(left);
-        self.ready.borrow_mut().pop_front()
     }
 
     /// Counts a delivered message. The connection is told of many at once: its counter is the

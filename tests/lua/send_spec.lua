@@ -121,6 +121,22 @@ describe("send", function()
     end)
   end
 
+  it("takes many small messages at once, from CONNECTED on", function()
+    local python = peer.start("python")
+    local events = recorder.new({
+      CONNECTED = function(connection)
+        for _ = 1, 100000 do
+          connection:send("x")
+        end
+        connection:disconnect()
+      end,
+    })
+    websocket.connect(python:url("/sink"), { max_send_queue = 100000 }, events.callback)
+    assert.is_true(events:wait("DISCONNECTED").clean)
+    assert.equal("100000 100000", python:line())
+    python:stop()
+  end)
+
   it("closes behind all that a slow network has not taken", function()
     local python = peer.start("python")
     local events = recorder.new({
