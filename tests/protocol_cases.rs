@@ -670,6 +670,33 @@ fn a_large_message_that_does_not_shrink_goes_out_plain() {
     assert!(sent == noise);
 }
 
+#[test]
+fn a_driver_is_told_when_as_much_is_framed_as_one_write_takes() {
+    let mut end = Protocol::new(Role::Client, LIMIT, None);
+    assert!(!end.is_full());
+    let mut sent = 0;
+    while !end.is_full() {
+        end.send_copy(Kind::Binary, &[7; 1000]);
+        sent += 1006 + 2;
+    }
+    assert!((40 << 10..42 << 10).contains(&sent), "{sent}");
+    let count = end.transmit().len();
+    end.advance(1);
+    end.advance(count - 1);
+    assert!(!end.is_full());
+    // A large message is full by itself, until its last piece is framed.
+    end.send(Kind::Binary, Bytes::from(vec![7; 100_000]));
+    assert!(end.is_full());
+    transmitted(&mut end);
+    assert!(!end.is_full());
+}
+
+#[test]
+fn an_event_is_shown_with_its_bytes() {
+    let shown = format!("{:?}", ping(b"hi"));
+    assert_eq!(shown, "Ping([104, 105])");
+}
+
 /// Short and long, in one frame, in fragments, compressed: whichever payloads are taken, looked at
 /// or left alone, each is what was sent, and so is the next one.
 #[test]
