@@ -143,7 +143,7 @@ enum Direct {
 }
 
 /// The send queue is full: nothing of the message was taken.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SendQueueFull {
     /// Bytes that wait already.
     pub buffered: usize,
@@ -705,9 +705,11 @@ impl Worker {
     fn serve(&mut self, link: Box<Link>) -> Closed {
         self.reactor.enter(Stage::Open);
         let connection = Arc::clone(&self.connection);
-        // Before CONNECTED: the host may send as soon as it is told.
-        *connection.link() = Some(link);
+        // The host may send as soon as it is told, and is told before it can give a turn.
+        let mut place = connection.link();
+        *place = Some(link);
         self.deliver();
+        drop(place);
         let mut watched = true;
         loop {
             match self.attend(&connection, &mut watched) {

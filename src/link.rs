@@ -268,6 +268,12 @@ impl Link {
                 reason,
                 clean: true,
             },
+            // It closed, and took no reply.
+            (_, Some((code, reason))) => Closed {
+                code,
+                reason,
+                clean: false,
+            },
             _ => Closed::dropped(),
         }
     }
@@ -276,6 +282,9 @@ impl Link {
     fn step(&mut self, connection: &Connection, queue: &Queue) -> bool {
         let now = Instant::now();
         self.heed_the_end(connection, now);
+        // A socket is reported writable only when much of its buffer is free: one that takes a
+        // little is not stuck.
+        self.writable |= self.close_deadline.is_some_and(|deadline| deadline <= now);
         self.take_commands(connection, now);
         self.keep_alive(now);
         self.write(connection, now);
@@ -540,7 +549,7 @@ impl Link {
             self.half_closed = true;
             self.stream.close_write();
         }
-        if self.close_deadline.is_some_and(|deadline| deadline <= now) {
+        if self.close_deadline.is_some_and(|deadline| deadline < now) {
             let error = Error::Timeout(Stage::Close, self.close_timeout);
             self.dropped(error);
         }

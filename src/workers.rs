@@ -98,9 +98,13 @@ impl Workers {
     pub fn stop(&self, deadline: Instant) {
         let mut roll = self.roll();
         roll.stopping = true;
-        for (worker, _) in roll.alive.values() {
+        let alive: Vec<_> = roll.alive.values().map(|(it, _)| Arc::clone(it)).collect();
+        // A listener that is starting a worker waits for the roll, and its `stop` for the listener.
+        drop(roll);
+        for worker in alive {
             worker.stop(deadline);
         }
+        let mut roll = self.roll();
         while !roll.alive.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {

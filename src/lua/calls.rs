@@ -7,6 +7,7 @@
 
 use std::{
     ffi::{c_char, c_int},
+    io::Write,
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
     rc::Rc,
@@ -20,7 +21,7 @@ use mlua::{
 };
 
 use super::{
-    events::{Next, State},
+    events::{Next, Refusal, State},
     params,
 };
 use crate::queue::ConnectionId;
@@ -175,19 +176,20 @@ unsafe extern "C-unwind" fn native_send(lua: *mut lua_State) -> c_int {
     let sent = catch_unwind(AssertUnwindSafe(|| {
         state.send(id as ConnectionId, message, kind as u8)
     }));
-    let problem: *const str = match sent {
-        Ok(None) => {
-            // SAFETY: Lua gives a C function room for 20 values.
-            unsafe { ffi::lua_pushinteger(lua, message.len() as ffi::lua_Integer) };
-            return 1;
-        }
-        Ok(Some(problem)) => problem,
-        Err(_) => "internal error: send panicked",
+    let Some(refusal) = sent.unwrap_or(Some(Refusal::Internal)) else {
+        // SAFETY: Lua gives a C function room for 20 values.
+        unsafe { ffi::lua_pushinteger(lua, message.len() as ffi::lua_Integer) };
+        return 1;
     };
-    // SAFETY: the text is static, or stays with the state until its next `send`.
+    // On the stack and without a destructor. What does not fit is cut.
+    let mut text = [0; 160];
+    let mut rest = &mut text[..];
+    let _ = write!(rest, "{refusal}");
+    let left = rest.len();
+    // SAFETY: Lua gives a C function room for 20 values.
     unsafe {
         ffi::lua_pushnil(lua);
-        push(lua, (*problem).as_bytes());
+        push(lua, &text[..text.len() - left]);
     }
     2
 }

@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    io,
+    fmt, io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 
 use super::tables;
 use crate::{
-    connection::{Connection, Sent},
+    connection::{Connection, SendQueueFull, Sent},
     lead::Lead,
     protocol::Kind,
     queue::{ConnectionId, Event, Queue, Sleep, Woken, message_cost},
@@ -65,8 +65,6 @@ pub struct State {
     rare: Cell<Option<(ConnectionId, Event)>>,
     /// The connections that were sent to without waking their workers.
     quiet: RefCell<Vec<Arc<Connection>>>,
-    /// What was wrong with the last message that was refused.
-    problem: RefCell<String>,
 }
 
 /// What [`State::next`] found.
@@ -86,7 +84,32 @@ pub enum Next {
     Rare(ConnectionId),
 }
 
-const NOT_UTF8: &str = "bad argument #2 'message' (valid UTF-8 expected in a text message)";
+/// Why a message was refused.
+#[derive(Clone, Copy, Debug)]
+pub enum Refusal {
+    /// Text must be UTF-8.
+    NotUtf8,
+    /// `max_send_queue` is reached.
+    Full(SendQueueFull, usize),
+    /// A panic of ours.
+    Internal,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NotUtf8 => {
+                f.write_str("bad argument #2 'message' (valid UTF-8 expected in a text message)")
+            }
+            Refusal::Full(full, size) => write!(
+                f,
+                "the send queue is full: {} bytes wait, the message has {size}, max_send_queue is {}",
+                full.buffered, full.limit
+            ),
+            Refusal::Internal => f.write_str("internal error: send panicked"),
+        }
+    }
+}
 
 impl State {
     /// A state with no connection.
@@ -106,7 +129,6 @@ impl State {
             lent: Cell::new(false),
             rare: Cell::new(None),
             quiet: RefCell::default(),
-            problem: RefCell::default(),
         })
     }
 
@@ -215,35 +237,28 @@ impl State {
     }
 
     /// Queues a message. Returns what is wrong with it, if anything is.
-    pub fn send(&self, id: ConnectionId, message: &[u8], kind: u8) -> Option<*const str> {
+    pub fn send(&self, id: ConnectionId, message: &[u8], kind: u8) -> Option<Refusal> {
         let kind = match kind {
             DATA_TYPE_TEXT => Kind::Text,
             _ => Kind::Binary,
         };
         if kind == Kind::Text && simdutf8::basic::from_utf8(message).is_err() {
-            return Some(NOT_UTF8);
+            return Some(Refusal::NotUtf8);
         }
         let connections = self.connections.borrow();
         let connection = connections.get(&id)?;
         self.lead.borrow_mut().follow(connection);
-        let full = match connection.send(kind, message) {
-            Ok(Sent::Done) => return None,
+        match connection.send(kind, message) {
+            Ok(Sent::Done) => None,
             Ok(Sent::Quietly) => {
                 let mut quiet = self.quiet.borrow_mut();
                 if !quiet.last().is_some_and(|it| Arc::ptr_eq(it, connection)) {
                     quiet.push(Arc::clone(connection));
                 }
-                return None;
+                None
             }
-            Err(full) => full,
-        };
-        *self.problem.borrow_mut() = format!(
-            "the send queue is full: {} bytes wait, the message has {}, max_send_queue is {}",
-            full.buffered,
-            message.len(),
-            full.limit
-        );
-        Some(&raw const **self.problem.borrow())
+            Err(full) => Some(Refusal::Full(full, message.len())),
+        }
     }
 
     /// Sleeps until an event waits, or for `timeout`. False: none does; a signal ends the sleep

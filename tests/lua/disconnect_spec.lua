@@ -148,6 +148,21 @@ describe("disconnect", function()
     deaf:stop()
   end)
 
+  it("sends what the network takes at once, with a close_timeout of 0, too", function()
+    local events = recorder.new({
+      CONNECTED = function(connection)
+        for _ = 1, 1000 do
+          connection:send(("x"):rep(100))
+        end
+        connection:disconnect()
+      end,
+    })
+    local params = { close_timeout = 0, compression = false }
+    websocket.connect(python:url("/sink"), params, events.callback)
+    events:wait("DISCONNECTED")
+    assert.equal("1000 100000", python:line())
+  end)
+
   it("sleeps while it waits for a peer that does not answer", function()
     local deaf = peer.raw("deaf")
     local events = recorder.new()
@@ -183,6 +198,21 @@ describe("disconnect", function()
           })
         end
       end
+    end)
+
+    it("tells its code although it takes no reply", function()
+      local kick = peer.raw("kick")
+      for _ = 1, 10 do
+        local events = recorder.new({
+          CONNECTED = function(connection)
+            connection:send(("x"):rep(100000))
+          end,
+        })
+        websocket.connect(kick:url(), nil, events.callback)
+        local data = events:wait("DISCONNECTED")
+        assert.same({ 4001, "kicked" }, { data.code, data.reason })
+      end
+      kick:stop()
     end)
 
     it("tells 1005 when it sent no code", function()

@@ -6,6 +6,7 @@ hangup      accepts and closes at once
 garbage     answers with something that is not HTTP
 deaf        completes the handshake, then reads and answers nothing, not even Close
 full        completes the handshake, and reads nothing from then on
+kick        sends Close 4001 "kicked" when anything has come, and breaks the connection
 no-accept   answers 101 with a wrong Sec-WebSocket-Accept
 wrong-subprotocol  picks a subprotocol that was not offered
 late        sends three messages when the Close has come, and only then its own Close
@@ -43,6 +44,13 @@ def serve(mode, stream):
     elif mode == "full":
         switch(stream)
         threading.Event().wait()
+    elif mode == "kick":
+        switch(stream)
+        stream.recv(1)
+        # With bytes left unread this is a reset.
+        stream.sendall(b"\x88\x08\x0f\xa1kicked")
+        stream.close()
+        return
     elif mode == "no-accept":
         switch(stream, accept=b"AAAAAAAAAAAAAAAAAAAAAAAAAAA=")
     elif mode == "wrong-subprotocol":
