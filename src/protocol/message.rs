@@ -229,7 +229,12 @@ impl Reader {
         let payload = self.bytes(place);
         match place {
             Place::Assembly if payload.len() > MAX_COPY => {
-                self.recycler.share(std::mem::take(&mut self.assembly))
+                let mut content = std::mem::take(&mut self.assembly);
+                // While it grew it doubled, and nobody counts what is not used of that.
+                if content.capacity() - content.len() > content.len() / 4 {
+                    content.shrink_to_fit();
+                }
+                self.recycler.share(content)
             }
             Place::Buffer(length) if length >= SLICE_MIN => {
                 let before = self.start - length;
