@@ -300,3 +300,32 @@ fn small_messages_wait_in_little_more_than_their_own_size() {
     }
     assert_eq!((written, end.buffered()), (3_800_000, 0));
 }
+
+#[test]
+fn inflated_messages_take_little_more_than_their_size() {
+    const COUNT: usize = 20;
+    const SIZE: usize = 65_536;
+    let mut peer = Protocol::new(Role::Server, 1 << 20, Some(agreement()));
+    let mut end = Protocol::new(Role::Client, 1 << 20, Some(agreement()));
+    let (payloads, held, _) = measure(|| {
+        let mut payloads = Vec::new();
+        for _ in 0..COUNT {
+            peer.send(Kind::Binary, Bytes::from(vec![b'x'; SIZE]));
+            let bytes = peer.transmit();
+            feed(&mut end, bytes);
+            let count = bytes.len();
+            peer.advance(count);
+            let Ok(Some(Event::Message { payload, .. })) = end.poll() else {
+                panic!("a message was sent");
+            };
+            payloads.push(payload.into_bytes());
+        }
+        peer.trim();
+        end.trim();
+        payloads
+    });
+    assert!(payloads.iter().all(|payload| payload.len() == SIZE));
+    // Besides them there are the windows of both ends.
+    let limit = COUNT * SIZE + (450 << 10);
+    assert!(held < limit as isize, "{held}, not {limit}");
+}
