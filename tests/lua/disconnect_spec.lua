@@ -148,21 +148,6 @@ describe("disconnect", function()
     deaf:stop()
   end)
 
-  it("sends what the network takes at once, with a close_timeout of 0, too", function()
-    local events = recorder.new({
-      CONNECTED = function(connection)
-        for _ = 1, 1000 do
-          connection:send(("x"):rep(100))
-        end
-        connection:disconnect()
-      end,
-    })
-    local params = { close_timeout = 0, compression = false }
-    websocket.connect(python:url("/sink"), params, events.callback)
-    events:wait("DISCONNECTED")
-    assert.equal("1000 100000", python:line())
-  end)
-
   it("sleeps while it waits for a peer that does not answer", function()
     local deaf = peer.raw("deaf")
     local events = recorder.new()

@@ -1,27 +1,11 @@
 local clock = require("support.clock")
+local origin = require("support.origin")
 local peer = require("support.peer")
 local program = require("support.program")
 local recorder = require("support.recorder")
 local websocket = require("websocket")
 
-local function connect(url, params)
-  local recorded = recorder.new()
-  params = params or {}
-  params.timeout = params.timeout or 15000
-  websocket.connect(url, params, recorded.callback)
-  recorded:wait("DISCONNECTED")
-  return recorded
-end
-
-local function assert_failure(url, params, code, stage)
-  local recorded = connect(url, params)
-  assert.are.same({ "ERROR", "DISCONNECTED" }, recorded:names())
-  local failure = recorded:find("ERROR")
-  assert.are.equal(code, failure.error, failure.message)
-  assert.are.equal(stage, failure.stage)
-  assert.are.equal(1006, recorded:find("DISCONNECTED").code)
-  return failure
-end
+local assert_failure = origin.assert_failure
 
 describe("an answer to the handshake", function()
   local answers

@@ -121,44 +121,54 @@ describe("send", function()
     end)
   end
 
-  it("takes many small messages at once, from CONNECTED on", function()
+  -- Sends and disconnects within the first callback. Returns DISCONNECTED, and how many messages
+  -- and bytes the peer got.
+  local function send_and_close(count, message, params)
     local python = peer.start("python")
     local events = recorder.new({
       CONNECTED = function(connection)
-        for _ = 1, 100000 do
-          connection:send("x")
+        for _ = 1, count do
+          connection:send(message)
         end
         connection:disconnect()
       end,
     })
-    websocket.connect(python:url("/sink"), { max_send_queue = 100000 }, events.callback)
-    assert.is_true(events:wait("DISCONNECTED").clean)
-    assert.equal("100000 100000", python:line())
+    websocket.connect(python:url("/sink"), params, events.callback)
+    local data, got = events:wait("DISCONNECTED"), python:line()
     python:stop()
+    return data, got
+  end
+
+  it("takes many small messages at once, from CONNECTED on", function()
+    local data, got = send_and_close(100000, "x", { max_send_queue = 100000 })
+    assert.is_true(data.clean)
+    assert.equal("100000 100000", got)
   end)
 
   it("closes behind all that a slow network has not taken", function()
-    local python = peer.start("python")
-    local events = recorder.new({
-      CONNECTED = function(connection)
-        for _ = 1, 50000 do
-          connection:send(("x"):rep(100))
-        end
-        connection:disconnect()
-      end,
-    })
-    websocket.connect(python:url("/sink"), { max_send_queue = 1e7 }, events.callback)
-    assert.is_true(events:wait("DISCONNECTED").clean)
-    assert.equal("50000 5000000", python:line())
-    python:stop()
+    local data, got = send_and_close(50000, ("x"):rep(100), { max_send_queue = 1e7 })
+    assert.is_true(data.clean)
+    assert.equal("50000 5000000", got)
   end)
 
-  it("gives up a peer that takes nothing, however much waits for it", function()
+  it("sends what the network takes at once, with a close_timeout of 0, too", function()
+    local params = { close_timeout = 0, compression = false }
+    local _, got = send_and_close(1000, ("x"):rep(100), params)
+    assert.equal("1000 100000", got)
+  end)
+
+  -- A connection to a peer that reads nothing.
+  local function open_full(params)
     local full = peer.raw("full")
     local events = recorder.new()
-    local params = { max_send_queue = 1e9, close_timeout = 100, compression = false }
     local connection = websocket.connect(full:url(), params, events.callback)
     events:wait("CONNECTED")
+    return connection, events, full
+  end
+
+  it("gives up a peer that takes nothing, however much waits for it", function()
+    local params = { max_send_queue = 1e9, close_timeout = 100, compression = false }
+    local connection, events, full = open_full(params)
     for _ = 1, 200000 do
       connection:send(("x"):rep(100))
     end
@@ -173,11 +183,8 @@ describe("send", function()
   end)
 
   it("raises for empty messages, too, when nobody takes them", function()
-    local full = peer.raw("full")
-    local events = recorder.new()
     local params = { max_send_queue = 1000, close_timeout = 50, compression = false }
-    local connection = websocket.connect(full:url(), params, events.callback)
-    events:wait("CONNECTED")
+    local connection, events, full = open_full(params)
     local ok, problem
     clock.drive(function()
       return ok == false
