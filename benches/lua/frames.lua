@@ -38,11 +38,11 @@ end
 frames[#frames] = nil
 table.sort(frames)
 print(
-  ('{"us": %.4f, "frames": %d, "p50_ms": %.3f, "p95_ms": %.3f, "max_ms": %.3f}'):format(
+  ('{"us": %.4f, "frames": %d, "p50_ms": %.3f, "p99_ms": %.3f, "max_ms": %.3f}'):format(
     drained * 1000 / count,
     #frames,
     frames[math.ceil(#frames / 2)] or 0,
-    frames[math.ceil(#frames * 0.95)] or 0,
+    frames[math.ceil(#frames * 0.99)] or 0,
     frames[#frames] or 0
   )
 )
