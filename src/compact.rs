@@ -41,12 +41,6 @@ impl From<Payload<'_>> for CompactBytes {
     }
 }
 
-impl Default for CompactBytes {
-    fn default() -> Self {
-        CompactBytes(Repr::Shared(Bytes::new()))
-    }
-}
-
 impl Deref for CompactBytes {
     type Target = [u8];
 

@@ -54,8 +54,6 @@ pub enum Command {
     Send(Kind, Bytes),
     /// Send what is queued, then Close.
     Close(u16, String),
-    /// The host is going away: send what is queued, then Close 1001.
-    Abandon,
 }
 
 /// What came of the handshake, for the CONNECTED event.
@@ -254,8 +252,8 @@ impl Connection {
         Ok(self.announce(message_cost(payload)))
     }
 
-    /// What messages that wait for the worker take besides their payload, or with it: even empty
-    /// ones take memory.
+    /// What messages that wait for the worker take, if they are staged, or take besides their
+    /// payload, if they are not: even empty ones take memory.
     fn overhead(&self) -> usize {
         self.staging.size() + MESSAGE_OVERHEAD * self.commands.len()
     }
@@ -433,8 +431,7 @@ impl Stop for Connection {
     /// With a Close 1001 if it is open.
     fn stop(&self, deadline: Instant) {
         let _ = self.abandoned.set(deadline);
-        self.cancelled.store(true, Ordering::Release);
-        self.command(Command::Abandon);
+        self.close(1001, String::new());
     }
 }
 
@@ -730,6 +727,7 @@ impl Worker {
         connection: &Connection,
         watched: &mut bool,
     ) -> io::Result<Option<Closed>> {
+        // Not a store: what was sent before the wake-up that this takes back must be seen here.
         connection.wake_pending.swap(false, Ordering::AcqRel);
         let timeout = match connection.link_soon() {
             // The host is at a turn, and wakes us if there is more to do than it does itself.
@@ -770,7 +768,7 @@ impl Worker {
         }
         let asked = self.commands.try_iter().find_map(|command| match command {
             Command::Close(code, reason) => Some((code, reason)),
-            Command::Send(..) | Command::Abandon => None,
+            Command::Send(..) => None,
         });
         let (code, reason) = asked.unwrap_or((1006, String::new()));
         Closed {

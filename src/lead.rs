@@ -21,11 +21,11 @@ pub const LEASE: Duration = Duration::from_millis(1);
 const SPIN: Duration = Duration::from_micros(30);
 /// After a spin in vain the host sleeps at once this many times, and after each further one
 /// twice as many: where the peer shares the host's core, a host that spins keeps it from answering.
-const MIN_REST: u32 = 64;
-const MAX_REST: u32 = 8192;
+const REST: u32 = 64;
+const MAX_DOUBLINGS: u32 = 7;
 
 /// The host's side of a lent connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Lead {
     /// The connection that the host last sent to, and how often it was looked at since.
     candidate: Option<Arc<Connection>>,
@@ -36,23 +36,10 @@ pub struct Lead {
     sent: bool,
     /// The socket was reported ready by the host's poll.
     ready: bool,
-    /// How many times the host sleeps at once, now and after the next spin in vain.
+    /// How many times more the host sleeps at once.
     rest: u32,
-    next_rest: u32,
-}
-
-impl Default for Lead {
-    fn default() -> Self {
-        Self {
-            candidate: None,
-            looks: 0,
-            led: false,
-            sent: false,
-            ready: false,
-            rest: 0,
-            next_rest: MIN_REST,
-        }
-    }
+    /// Spins in vain since the last that was not.
+    in_vain: u32,
 }
 
 /// What came of a turn.
@@ -127,10 +114,10 @@ impl Lead {
                 turn = connection.turn_of_host(queue, true, false);
             }
             if turn == Turn::More || !queue.is_empty() {
-                self.next_rest = MIN_REST;
+                self.in_vain = 0;
             } else {
-                self.rest = self.next_rest;
-                self.next_rest = MAX_REST.min(2 * self.next_rest);
+                self.rest = REST << self.in_vain.min(MAX_DOUBLINGS);
+                self.in_vain = self.in_vain.saturating_add(1);
             }
         }
         turn == Turn::More || !queue.is_empty()

@@ -231,6 +231,13 @@ impl Link {
         self.behind || self.hold.is_none() && !self.protocol.transmit().is_empty()
     }
 
+    /// Whether our Close is written.
+    fn has_said_close(&mut self) -> bool {
+        // Asked for what is to be written, the protocol gives up what a Close leaves unsent: not
+        // before the hold is over.
+        self.hold.is_none() && self.protocol.transmit().is_empty() && self.protocol.close_sent()
+    }
+
     /// Whether more may wait than is framed: it follows as the network takes that.
     pub fn is_behind(&self) -> bool {
         self.behind
@@ -260,7 +267,7 @@ impl Link {
         if let Some(closed) = self.failed {
             return closed;
         }
-        let said = self.protocol.close_sent() && self.protocol.transmit().is_empty();
+        let said = self.has_said_close();
         let ours = self.asked.or_else(|| self.received.clone());
         match (ours, self.received) {
             (Some((code, reason)), Some(_)) if said => Closed {
@@ -335,7 +342,6 @@ impl Link {
                     });
                 }
                 Ok(Command::Close(code, reason)) => self.close(code, reason, now),
-                Ok(Command::Abandon) => self.close(1001, String::new(), now),
                 Err(_) => return,
             }
         }
@@ -536,8 +542,7 @@ impl Link {
 
     /// Decides whether the closing handshake is done, or has taken too long.
     fn settle(&mut self, now: Instant) {
-        let written = self.hold.is_none() && self.protocol.transmit().is_empty();
-        let said = self.protocol.close_sent() && written;
+        let said = self.has_said_close();
         let closed = said && self.protocol.close_received();
         // RFC 6455 section 7.1.1: the server closes the TCP connection first.
         if closed && (self.role == Role::Server || self.abandoned) {
