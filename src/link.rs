@@ -554,7 +554,7 @@ impl Link {
             self.half_closed = true;
             self.stream.close_write();
         }
-        if self.close_deadline.is_some_and(|deadline| deadline < now) {
+        if self.close_deadline.is_some_and(|deadline| deadline <= now) {
             let error = Error::Timeout(Stage::Close, self.close_timeout);
             self.dropped(error);
         }
