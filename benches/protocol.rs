@@ -18,7 +18,7 @@ use tungstenite::{
 use websocket::{
     compact::CompactBytes,
     protocol::{
-        Event, Kind, Protocol, Role,
+        Incoming, Kind, Protocol, Role,
         deflate::{Agreement, Config},
         extension,
     },
@@ -219,7 +219,7 @@ fn read_ours(
         buffer.extend_from_slice(&stream[..room]);
         stream = &stream[room..];
         while let Some(event) = end.poll().expect("no rule is broken") {
-            if let Event::Message { payload, .. } = event {
+            if let Incoming::Message { payload, .. } = event {
                 if keep {
                     black_box(CompactBytes::from(payload));
                 } else {
@@ -307,6 +307,7 @@ fn write_large() {
 
 fn drain(end: &mut Protocol, sink: &mut Memory) {
     loop {
+        end.commit_close();
         let bytes = end.transmit();
         if bytes.is_empty() {
             return;
@@ -383,6 +384,7 @@ fn decompress() {
     let mut pieces = Vec::new();
     for document in &documents {
         end.send_copy(Kind::Text, document);
+        end.commit_close();
         let bytes = end.transmit();
         wire.extend_from_slice(bytes);
         let written = bytes.len();

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Stage, Violation},
     lead::{LEASE, Turn},
     net::{SOCKET, Stream},
-    protocol::{Event as Incoming, Kind, Protocol, Role},
+    protocol::{Incoming, Kind, Protocol, Role},
     queue::{Closed, Event, Queue, message_cost},
     staging::Records,
 };
@@ -228,14 +228,13 @@ impl Link {
 
     /// Whether there is something to write now.
     pub fn has_unsent(&mut self) -> bool {
-        self.behind || self.hold.is_none() && !self.protocol.transmit().is_empty()
+        let unsent = self.protocol.has_unsent() || self.protocol.is_close_due();
+        self.behind || self.hold.is_none() && unsent
     }
 
     /// Whether our Close is written.
     fn has_said_close(&mut self) -> bool {
-        // Asked for what is to be written, the protocol gives up what a Close leaves unsent: not
-        // before the hold is over.
-        self.hold.is_none() && self.protocol.transmit().is_empty() && self.protocol.close_sent()
+        self.protocol.close_sent() && !self.protocol.has_unsent()
     }
 
     /// Whether more may wait than is framed: it follows as the network takes that.
@@ -392,6 +391,7 @@ impl Link {
         if self.hold.is_some() {
             return;
         }
+        self.protocol.commit_close();
         let before = self.protocol.buffered();
         let progress = self.writable && self.write_until_blocked();
         connection.written(before - self.protocol.buffered());

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use websocket::protocol::{
-    Event, Kind, Payload, Protocol, Role,
+    Incoming, Kind, Payload, Protocol, Role,
     deflate::{Agreement, Config},
     extension,
 };
@@ -19,34 +19,34 @@ type Frame<'a> = (u8, &'a [u8]);
 type Case<'a> = (
     &'a str,
     &'a [Frame<'a>],
-    Vec<Event<'static>>,
+    Vec<Incoming<'static>>,
     Option<(u16, &'a str)>,
 );
 
-fn text(payload: &str) -> Event<'static> {
-    Event::Message {
+fn text(payload: &str) -> Incoming<'static> {
+    Incoming::Message {
         kind: Kind::Text,
         payload: Bytes::copy_from_slice(payload.as_bytes()).into(),
     }
 }
 
-fn binary(payload: &[u8]) -> Event<'static> {
-    Event::Message {
+fn binary(payload: &[u8]) -> Incoming<'static> {
+    Incoming::Message {
         kind: Kind::Binary,
         payload: Bytes::copy_from_slice(payload).into(),
     }
 }
 
-fn ping(payload: &'static [u8]) -> Event<'static> {
-    Event::Ping(Bytes::from_static(payload).into())
+fn ping(payload: &'static [u8]) -> Incoming<'static> {
+    Incoming::Ping(Bytes::from_static(payload).into())
 }
 
-fn pong(payload: &'static [u8]) -> Event<'static> {
-    Event::Pong(Bytes::from_static(payload).into())
+fn pong(payload: &'static [u8]) -> Incoming<'static> {
+    Incoming::Pong(Bytes::from_static(payload).into())
 }
 
-fn close(code: u16, reason: &str) -> Event<'static> {
-    Event::Close {
+fn close(code: u16, reason: &str) -> Incoming<'static> {
+    Incoming::Close {
         code: Some(code),
         reason: reason.into(),
     }
@@ -87,7 +87,7 @@ fn check(
     case: &str,
     mut end: Protocol,
     pieces: &[&[u8]],
-    expected: &[Event],
+    expected: &[Incoming],
     violation: Option<(u16, &str)>,
 ) {
     let mut events = Vec::new();
@@ -113,8 +113,9 @@ fn check(
         }
         _ => panic!("{case}: {broken:?} instead of {violation:?}"),
     }
+    end.commit_close();
     end.transmit();
-    let closed = matches!(expected.last(), Some(Event::Close { .. }));
+    let closed = matches!(expected.last(), Some(Incoming::Close { .. }));
     assert_eq!(end.close_received(), closed, "{case}");
     assert_eq!(end.close_sent(), closed || broken.is_some(), "{case}");
 }
@@ -143,7 +144,7 @@ fn run_splits(
     case: &str,
     role: Role,
     bytes: &[u8],
-    events: &[Event],
+    events: &[Incoming],
     violation: Option<(u16, &str)>,
     deflate: &impl Fn() -> Option<Agreement>,
 ) {
@@ -248,7 +249,7 @@ fn utf8_as_it_arrives() {
 fn close_frames() {
     #[rustfmt::skip]
     let table: &[Case] = &[
-        ("no code", &[(0x88, b"")], vec![Event::Close { code: None, reason: String::new(), }], None),
+        ("no code", &[(0x88, b"")], vec![Incoming::Close { code: None, reason: String::new(), }], None),
         ("a code", &[(0x88, b"\x03\xe8")], vec![close(1000, "")], None),
         ("a reason", &[(0x88, b"\x0f\xa0bye")], vec![close(4000, "bye")], None),
         ("1014", &[(0x88, b"\x03\xf6")], vec![close(1014, "")], None),
@@ -457,7 +458,7 @@ fn said(end: &mut Protocol) -> Vec<(u8, Vec<u8>)> {
     frames
 }
 
-fn receive(end: &mut Protocol, role: Role, frame: Frame) -> Event<'static> {
+fn receive(end: &mut Protocol, role: Role, frame: Frame) -> Incoming<'static> {
     end.receive_buffer().extend_from_slice(&encode(role, frame));
     end.poll()
         .expect("no rule is broken")
@@ -558,6 +559,7 @@ fn a_large_message_lets_control_frames_through() {
         end.send(Kind::Binary, Bytes::from(vec![b'x'; 300_000]));
         end.send_copy(Kind::Text, b"behind");
         assert_eq!(end.buffered(), 300_006);
+        end.commit_close();
         let first = end.transmit().len();
         assert!(first > 65_536 && first <= 131_072, "{first}");
         receive(&mut end, role, (0x89, b"now"));
@@ -575,6 +577,7 @@ fn a_large_message_lets_control_frames_through() {
 
         let mut end = Protocol::new(role, LIMIT, None);
         end.send(Kind::Binary, Bytes::from(vec![b'x'; 300_000]));
+        end.commit_close();
         let _ = end.transmit();
         receive(&mut end, role, (0x88, b"\x03\xe8"));
         let frames = said(&mut end);
@@ -680,6 +683,7 @@ fn a_driver_is_told_when_as_much_is_framed_as_one_write_takes() {
         sent += 1006 + 2;
     }
     assert!((40 << 10..42 << 10).contains(&sent), "{sent}");
+    end.commit_close();
     let count = end.transmit().len();
     end.advance(1);
     end.advance(count - 1);
@@ -736,7 +740,7 @@ fn take_some<'a>(
     for piece in pieces {
         end.receive_buffer().extend_from_slice(piece);
         while let Some(event) = end.poll().expect("no rule is broken") {
-            if let Event::Message { payload, .. } = event
+            if let Incoming::Message { payload, .. } = event
                 && pattern >> seen & 1 == 1
             {
                 taken.push((seen, payload.clone().into_owned(), payload.into_bytes()));
@@ -752,6 +756,7 @@ fn take_some<'a>(
 fn transmitted(end: &mut Protocol) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
+        end.commit_close();
         let next = end.transmit();
         if next.is_empty() {
             return bytes;

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress};
 use websocket::protocol::{
-    Event, Kind, Protocol, Role,
+    Incoming, Kind, Protocol, Role,
     deflate::{Agreement, Config},
     extension,
 };
@@ -85,9 +85,10 @@ fn an_idle_connection_holds_4_kib() {
     .concat();
     let (_, held, peak) = measure(|| {
         feed(&mut end, &frame);
-        assert!(matches!(end.poll(), Ok(Some(Event::Message { .. }))));
+        assert!(matches!(end.poll(), Ok(Some(Incoming::Message { .. }))));
         end.send(Kind::Binary, Bytes::from(vec![7; 1_000_000]));
         loop {
+            end.commit_close();
             let count = end.transmit().len();
             if count == 0 {
                 break;
@@ -116,7 +117,7 @@ fn half_a_frame_survives_trimming() {
     let (_, held, _) = measure(|| end.trim());
     assert!(held < -(1 << 19), "{held}");
     feed(&mut end, &[5; 3096]);
-    let event = Event::Message {
+    let event = Incoming::Message {
         kind: Kind::Binary,
         payload: Bytes::from(vec![5; 4096]).into(),
     };
@@ -153,7 +154,7 @@ fn a_hundred_thousand_empty_fragments_cost_nothing() {
         }
         feed(&mut end, &[0x80, 0]);
         assert!(
-            matches!(end.poll(), Ok(Some(Event::Message { payload, .. })) if payload.is_empty())
+            matches!(end.poll(), Ok(Some(Incoming::Message { payload, .. })) if payload.is_empty())
         );
     });
     assert!(held <= 8192 && peak <= 8192, "{held} {peak}");
@@ -170,7 +171,7 @@ fn fragments_of_one_byte_cost_no_more_than_the_message() {
         }
         feed(&mut end, &[0x80, 0]);
         assert!(
-            matches!(end.poll(), Ok(Some(Event::Message { payload, .. })) if payload.len() == 1 << 20)
+            matches!(end.poll(), Ok(Some(Incoming::Message { payload, .. })) if payload.len() == 1 << 20)
         );
     });
     assert!(peak <= 4 << 20, "{peak}");
@@ -188,7 +189,7 @@ fn pings_are_answered_no_faster_than_the_answers_leave() {
         for number in 0..100_000_u32 {
             ping[2..6].copy_from_slice(&number.to_be_bytes());
             feed(&mut end, &ping);
-            assert!(matches!(end.poll(), Ok(Some(Event::Ping(_)))));
+            assert!(matches!(end.poll(), Ok(Some(Incoming::Ping(_)))));
         }
     });
     assert!(held <= 64 << 10 && peak <= 64 << 10, "{held} {peak}");
@@ -196,6 +197,7 @@ fn pings_are_answered_no_faster_than_the_answers_leave() {
     let mut peer = Protocol::new(Role::Server, 1 << 20, None);
     let mut last = None;
     loop {
+        end.commit_close();
         let bytes = end.transmit();
         if bytes.is_empty() {
             break;
@@ -203,7 +205,7 @@ fn pings_are_answered_no_faster_than_the_answers_leave() {
         peer.receive_buffer().extend_from_slice(bytes);
         let count = bytes.len();
         end.advance(count);
-        while let Ok(Some(Event::Pong(payload))) = peer.poll() {
+        while let Ok(Some(Incoming::Pong(payload))) = peer.poll() {
             last = Some(payload.into_bytes());
         }
     }
@@ -222,10 +224,11 @@ fn a_small_message_among_many_pings_does_not_keep_them_alive() {
         for _ in 0..100 {
             feed(&mut end, &burst);
             while let Some(event) = end.poll().expect("no rule is broken") {
-                if let Event::Message { payload, .. } = event {
+                if let Incoming::Message { payload, .. } = event {
                     messages.push(payload.into_bytes());
                 }
             }
+            end.commit_close();
             let count = end.transmit().len();
             end.advance(count);
         }
@@ -290,6 +293,7 @@ fn small_messages_wait_in_little_more_than_their_own_size() {
     assert!(held < 8 << 20 && peak < 8 << 20, "{held} {peak}");
     let mut written = 0;
     loop {
+        end.commit_close();
         let count = end.transmit().len().min(1000);
         if count == 0 {
             break;
@@ -311,11 +315,12 @@ fn inflated_messages_take_little_more_than_their_size() {
         let mut payloads = Vec::new();
         for _ in 0..COUNT {
             peer.send(Kind::Binary, Bytes::from(vec![b'x'; SIZE]));
+            peer.commit_close();
             let bytes = peer.transmit();
             feed(&mut end, bytes);
             let count = bytes.len();
             peer.advance(count);
-            let Ok(Some(Event::Message { payload, .. })) = end.poll() else {
+            let Ok(Some(Incoming::Message { payload, .. })) = end.poll() else {
                 panic!("a message was sent");
             };
             payloads.push(payload.into_bytes());

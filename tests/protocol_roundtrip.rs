@@ -5,15 +5,15 @@ use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress};
 use proptest::prelude::*;
 use websocket::protocol::{
-    Event, Kind, Protocol, Role,
+    Incoming, Kind, Protocol, Role,
     deflate::{Agreement, Config},
     extension,
 };
 
 type Message = (Kind, Vec<u8>);
 
-fn event((kind, payload): &Message) -> Event<'static> {
-    Event::Message {
+fn event((kind, payload): &Message) -> Incoming<'static> {
+    Incoming::Message {
         kind: *kind,
         payload: Bytes::copy_from_slice(payload).into(),
     }
@@ -77,9 +77,10 @@ fn agree(client: &Config, server: &Config) -> (Agreement, Agreement) {
 }
 
 /// Moves everything one end has to say to the other, `step` bytes at a time.
-fn carry(from: &mut Protocol, to: &mut Protocol, step: usize) -> Vec<Event<'static>> {
+fn carry(from: &mut Protocol, to: &mut Protocol, step: usize) -> Vec<Incoming<'static>> {
     let mut events = Vec::new();
     loop {
+        from.commit_close();
         let bytes = from.transmit();
         if bytes.is_empty() {
             return events;
@@ -107,7 +108,7 @@ fn send(from: &mut Protocol, to: &mut Protocol, messages: &[Message], copy: bool
     assert_eq!(from.buffered(), size);
     let events = carry(from, to, step);
     assert_eq!(from.buffered(), 0);
-    let sent: Vec<Event<'static>> = messages.iter().map(event).collect();
+    let sent: Vec<Incoming<'static>> = messages.iter().map(event).collect();
     assert!(events == sent, "what arrives is not what was sent");
 }
 
@@ -166,7 +167,7 @@ proptest! {
                 None => message.1.clone(),
             };
             fragment(message.0, &payload, stream.is_some(), &cuts, masked, &mut bytes);
-            expected.extend(std::iter::repeat_n(Event::Ping(Bytes::from_static(b"p").into()), cuts.len()));
+            expected.extend(std::iter::repeat_n(Incoming::Ping(Bytes::from_static(b"p").into()), cuts.len()));
             expected.push(event(message));
         }
         let role = if masked { Role::Server } else { Role::Client };
@@ -290,7 +291,7 @@ fn a_closing_handshake() {
     assert_eq!(events.len(), 3);
     assert_eq!(
         events[2],
-        Event::Close {
+        Incoming::Close {
             code: Some(4000),
             reason: "done".into()
         }
@@ -300,7 +301,7 @@ fn a_closing_handshake() {
     assert!(server.close_sent());
     assert_eq!(
         events,
-        [Event::Close {
+        [Incoming::Close {
             code: Some(4000),
             reason: String::new()
         }]

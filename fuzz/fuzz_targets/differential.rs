@@ -11,7 +11,7 @@ use tungstenite::{
     error::ProtocolError,
     protocol::{Role as TheirRole, WebSocketConfig},
 };
-use websocket::protocol::{Event, Kind, Role};
+use websocket::protocol::{Incoming, Kind, Role};
 
 fuzz_target!(|data: &[u8]| {
     let &[role, ref bytes @ ..] = data else {
@@ -65,16 +65,16 @@ fn read(role: TheirRole, bytes: &[u8]) -> (Vec<Message>, bool) {
     }
 }
 
-fn translate(event: Event<'_>) -> Message {
+fn translate(event: Incoming<'_>) -> Message {
     match event {
-        Event::Message { kind: Kind::Text, payload } => {
+        Incoming::Message { kind: Kind::Text, payload } => {
             Message::Text(payload.into_bytes().try_into().expect("our texts are UTF-8"))
         }
-        Event::Message { kind: Kind::Binary, payload } => Message::Binary(payload.into_bytes()),
-        Event::Ping(payload) => Message::Ping(payload.into_bytes()),
-        Event::Pong(payload) => Message::Pong(payload.into_bytes()),
-        Event::Close { code: None, .. } => Message::Close(None),
-        Event::Close { code: Some(code), reason } => {
+        Incoming::Message { kind: Kind::Binary, payload } => Message::Binary(payload.into_bytes()),
+        Incoming::Ping(payload) => Message::Ping(payload.into_bytes()),
+        Incoming::Pong(payload) => Message::Pong(payload.into_bytes()),
+        Incoming::Close { code: None, .. } => Message::Close(None),
+        Incoming::Close { code: Some(code), reason } => {
             Message::Close(Some(tungstenite::protocol::CloseFrame { code: code.into(), reason: reason.into() }))
         }
     }

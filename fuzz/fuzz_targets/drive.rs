@@ -2,7 +2,7 @@
 
 use websocket::{
     error::Violation,
-    protocol::{Event, Protocol, Role, deflate::Agreement},
+    protocol::{Incoming, Protocol, Role, deflate::Agreement},
 };
 
 /// The largest message that the end under test accepts.
@@ -10,7 +10,7 @@ pub const LIMIT: usize = 100_000;
 
 /// What came of the bytes.
 pub struct Outcome {
-    pub events: Vec<Event<'static>>,
+    pub events: Vec<Incoming<'static>>,
     pub violation: Option<Violation>,
     pub answer: Vec<u8>,
 }
@@ -34,6 +34,7 @@ pub fn feed(role: Role, deflate: Option<Agreement>, bytes: &[u8], step: usize) -
     }
     assert_eq!(protocol.buffered(), 0);
     loop {
+        protocol.commit_close();
         let bytes = protocol.transmit();
         if bytes.is_empty() {
             break;
@@ -42,7 +43,7 @@ pub fn feed(role: Role, deflate: Option<Agreement>, bytes: &[u8], step: usize) -
         let written = bytes.len();
         protocol.advance(written);
     }
-    let closed = matches!(outcome.events.last(), Some(Event::Close { .. }));
+    let closed = matches!(outcome.events.last(), Some(Incoming::Close { .. }));
     assert_eq!(protocol.close_received(), closed);
     assert_eq!(protocol.close_sent(), closed || outcome.violation.is_some());
     protocol.trim();
@@ -58,7 +59,7 @@ pub fn check(role: Role, deflate: Option<Agreement>, bytes: &[u8], step: usize) 
     assert_eq!(whole.events, pieces.events);
     assert_eq!(whole.violation, pieces.violation);
     for event in &whole.events {
-        if let Event::Message { payload, .. } = event {
+        if let Incoming::Message { payload, .. } = event {
             assert!(payload.len() <= LIMIT);
         }
     }
@@ -69,7 +70,7 @@ pub fn check(role: Role, deflate: Option<Agreement>, bytes: &[u8], step: usize) 
     let answer = feed(other, None, &whole.answer, usize::MAX);
     assert_eq!(answer.violation, None);
     if let Some(violation) = whole.violation {
-        let Some(Event::Close { code, reason }) = answer.events.last() else {
+        let Some(Incoming::Close { code, reason }) = answer.events.last() else {
             panic!("a violation is answered with Close");
         };
         assert_eq!(*code, Some(violation.code));

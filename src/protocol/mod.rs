@@ -2,7 +2,7 @@
 //!
 //! [`Protocol`] is one end of a connection after its handshake. Bytes that arrive go into
 //! [`receive_buffer`](Protocol::receive_buffer), [`poll`](Protocol::poll) turns them into
-//! [`Event`]s; messages go into [`send`](Protocol::send), and
+//! [`Incoming`]; messages go into [`send`](Protocol::send), and
 //! [`transmit`](Protocol::transmit) has the bytes to write. It never blocks, never panics on
 //! what a peer sends, and every rule the peer breaks ends in a Close frame with its code.
 //!
@@ -54,18 +54,18 @@ use crate::error::Violation;
 pub use payload::Payload;
 pub use recycle::Recycler;
 
-use message::{Found, Place, Reader};
-use outbox::Outbox;
+use reader::{Found, Place, Reader};
+use writer::Writer;
 
 mod close;
 pub mod deflate;
 pub mod extension;
 mod frame;
-mod message;
-mod outbox;
 mod payload;
+mod reader;
 mod recycle;
 mod utf8;
+mod writer;
 
 /// Which end of the connection this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,9 +85,9 @@ pub enum Kind {
     Binary,
 }
 
-/// What the peer did. Payloads are lent: see [`into_owned`](Event::into_owned).
+/// What the peer did. Payloads are lent: see [`into_owned`](Incoming::into_owned).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event<'a> {
+pub enum Incoming<'a> {
     /// A whole message.
     Message {
         /// Text or binary; text is valid UTF-8.
@@ -99,7 +99,8 @@ pub enum Event<'a> {
     Ping(Payload<'a>),
     /// A Pong, asked for or not.
     Pong(Payload<'a>),
-    /// The peer closes the connection; our reply is already queued. Nothing follows.
+    /// The peer closes the connection; our reply goes out after [`Protocol::commit_close`].
+    /// Nothing follows.
     Close {
         /// The peer's code, if it sent one.
         code: Option<u16>,
@@ -108,17 +109,17 @@ pub enum Event<'a> {
     },
 }
 
-impl Event<'_> {
+impl Incoming<'_> {
     /// The same for as long as it is needed. What [`Payload::into_bytes`] copies is copied.
-    pub fn into_owned(self) -> Event<'static> {
+    pub fn into_owned(self) -> Incoming<'static> {
         match self {
-            Event::Message { kind, payload } => Event::Message {
+            Incoming::Message { kind, payload } => Incoming::Message {
                 kind,
                 payload: payload.into_owned(),
             },
-            Event::Ping(payload) => Event::Ping(payload.into_owned()),
-            Event::Pong(payload) => Event::Pong(payload.into_owned()),
-            Event::Close { code, reason } => Event::Close { code, reason },
+            Incoming::Ping(payload) => Incoming::Ping(payload.into_owned()),
+            Incoming::Pong(payload) => Incoming::Pong(payload.into_owned()),
+            Incoming::Close { code, reason } => Incoming::Close { code, reason },
         }
     }
 }
@@ -126,7 +127,7 @@ impl Event<'_> {
 /// One end of a WebSocket connection, from the handshake to Close.
 pub struct Protocol {
     reader: Reader,
-    outbox: Outbox,
+    writer: Writer,
     reading: Reading,
 }
 
@@ -148,7 +149,7 @@ impl Protocol {
         let compressor = deflate.as_ref().map(|agreement| agreement.compressor(role));
         Protocol {
             reader: Reader::new(role == Role::Server, max_message_size, decompressor),
-            outbox: Outbox::new(role == Role::Client, compressor),
+            writer: Writer::new(role == Role::Client, compressor),
             reading: Reading::Open,
         }
     }
@@ -163,10 +164,10 @@ impl Protocol {
     /// # Errors
     ///
     /// The rule that the peer broke, once. All that arrives later is discarded. The Close frame
-    /// that tells the peer goes out with the next [`transmit`](Protocol::transmit): a driver that
+    /// that tells the peer goes out after [`commit_close`](Protocol::commit_close): a driver that
     /// puts it off lets the host answer the messages that came before.
     #[inline]
-    pub fn poll(&mut self) -> Result<Option<Event<'_>>, Violation> {
+    pub fn poll(&mut self) -> Result<Option<Incoming<'_>>, Violation> {
         if self.reading != Reading::Open {
             self.reader.discard();
             return Ok(None);
@@ -175,7 +176,7 @@ impl Protocol {
             Ok(None) => Ok(None),
             Ok(Some(Found::Message(kind, place))) => {
                 let payload = Payload::lent(&mut self.reader, place);
-                Ok(Some(Event::Message { kind, payload }))
+                Ok(Some(Incoming::Message { kind, payload }))
             }
             Ok(Some(Found::Control(control, place))) => self.control(control, place).map(Some),
             Err(violation) => Err(self.fail(violation)),
@@ -184,52 +185,77 @@ impl Protocol {
 
     /// Queues a message; a large one is not copied before its turn. Text must be UTF-8.
     pub fn send(&mut self, kind: Kind, payload: Bytes) {
-        self.outbox.send(kind, payload);
+        self.writer.send(kind, payload);
     }
 
     /// Queues a small message, framed at once.
     pub fn send_copy(&mut self, kind: Kind, payload: &[u8]) {
-        self.outbox.send_copy(kind, payload);
+        self.writer.send_copy(kind, payload);
     }
 
     /// Sends a Ping with at most 125 bytes of `payload`, ahead of what is queued.
     pub fn ping(&mut self, payload: &[u8]) {
-        self.outbox.ping(payload);
+        self.writer.ping(payload);
     }
 
     /// Sends what is queued, then Close. What is sent later is ignored. A reason without a code
     /// cannot be sent, and one longer than 123 bytes is cut.
     pub fn close(&mut self, code: Option<u16>, reason: &str) {
-        self.outbox.close(close::payload(code, reason));
+        self.writer.close(close::payload(code, reason));
+    }
+
+    /// Puts the Close that answers the peer's, or tells of its violation, behind the bytes that
+    /// are framed already. Messages that are not stay unsent. Does nothing where none is due.
+    #[inline]
+    pub fn commit_close(&mut self) {
+        self.writer.commit_close();
+    }
+
+    /// Whether a Close waits for [`commit_close`](Protocol::commit_close).
+    pub fn is_close_due(&self) -> bool {
+        self.writer.is_close_due()
     }
 
     /// The next bytes to write, at most about 128 KiB; empty if there is nothing to write.
     #[inline]
     pub fn transmit(&mut self) -> &[u8] {
-        self.outbox.transmit()
+        self.writer.transmit()
     }
 
     /// The first `written` bytes of [`transmit`](Protocol::transmit) were written.
     #[inline]
     pub fn advance(&mut self, written: usize) {
-        self.outbox.advance(written);
+        self.writer.advance(written);
+    }
+
+    /// Whether [`transmit`](Protocol::transmit) has anything.
+    #[inline]
+    pub fn has_unsent(&self) -> bool {
+        self.writer.has_unsent()
+    }
+
+    /// Payload bytes of messages that have arrived, inflated, those of unfinished ones included.
+    #[inline]
+    pub fn payload_received(&self) -> u64 {
+        self.reader.payload_received()
     }
 
     /// Payload bytes that were accepted by `send` and are not yet written. What a Close from the
     /// peer left unsent stays counted.
     pub fn buffered(&self) -> usize {
-        self.outbox.buffered()
+        self.writer.buffered()
     }
 
     /// Whether what is to be written will do for a write (40 KiB): a driver that has more to send
     /// may keep it until this is written, in whatever form takes less memory.
     pub fn is_full(&self) -> bool {
-        self.outbox.is_full()
+        self.writer.is_full()
     }
 
-    /// Whether our Close is in what [`transmit`](Protocol::transmit) returns, or was.
+    /// Whether our Close is in what [`transmit`](Protocol::transmit) returns, or was: with a Close
+    /// of ours behind others, once it is framed.
     pub fn close_sent(&self) -> bool {
-        self.outbox.close_sent()
+        self.writer.close_sent()
     }
 
     /// Whether the peer's Close has arrived.
@@ -241,25 +267,25 @@ impl Protocol {
     /// messages under way and the windows that context takeover needs.
     pub fn trim(&mut self) {
         self.reader.trim();
-        self.outbox.trim();
+        self.writer.trim();
     }
 
     /// What a control frame asks of us (RFC 6455 sections 5.5.1 and 5.5.2).
-    fn control(&mut self, control: Control, place: Place) -> Result<Event<'_>, Violation> {
+    fn control(&mut self, control: Control, place: Place) -> Result<Incoming<'_>, Violation> {
         let payload = self.reader.bytes(place);
         match control {
             Control::Ping => {
-                self.outbox.pong(payload);
-                Ok(Event::Ping(Payload::lent(&mut self.reader, place)))
+                self.writer.pong(payload);
+                Ok(Incoming::Ping(Payload::lent(&mut self.reader, place)))
             }
-            Control::Pong => Ok(Event::Pong(Payload::lent(&mut self.reader, place))),
+            Control::Pong => Ok(Incoming::Pong(Payload::lent(&mut self.reader, place))),
             // Reserved opcodes were refused with their header.
             Control::Close | Control::Reserved(_) => match close::parse(payload) {
                 Ok((code, reason)) => {
                     self.reading = Reading::Closed;
                     self.reader.discard();
-                    self.outbox.close_next(close::payload(code, ""));
-                    Ok(Event::Close { code, reason })
+                    self.writer.close_next(close::payload(code, ""));
+                    Ok(Incoming::Close { code, reason })
                 }
                 Err(violation) => Err(self.fail(violation)),
             },
@@ -269,7 +295,7 @@ impl Protocol {
     fn fail(&mut self, violation: Violation) -> Violation {
         self.reading = Reading::Failed;
         self.reader.discard();
-        self.outbox
+        self.writer
             .close_next(close::payload(Some(violation.code), violation.rule));
         violation
     }

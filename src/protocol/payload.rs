@@ -4,7 +4,7 @@ use std::{fmt, ops::Deref};
 
 use bytes::Bytes;
 
-use super::message::{Place, Reader};
+use super::reader::{Place, Reader};
 
 /// The bytes of a message, Ping or Pong. They are still where they were received or inflated:
 /// to look at them costs nothing, [`into_bytes`](Payload::into_bytes) takes them away.

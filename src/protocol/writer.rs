@@ -36,7 +36,7 @@ const MAX_PONGS: usize = 8 * 1024;
 const MAX_IDLE: usize = 128 * 1024;
 
 /// Frames on their way out.
-pub(super) struct Outbox {
+pub(super) struct Writer {
     encoder: Encoder,
     compressor: Option<Compressor>,
     /// Frames for the wire; those before `written` are gone.
@@ -75,8 +75,8 @@ enum Close {
     No,
     /// Behind all that is queued.
     Queued(Vec<u8>),
-    /// Behind the frames that are in the out buffer when more is to be transmitted. Until then
-    /// messages are accepted, if they were before.
+    /// Behind the frames that are in the out buffer when it is committed. Until then messages are
+    /// accepted, if they were before.
     Next {
         payload: Vec<u8>,
         accepts: bool,
@@ -84,9 +84,9 @@ enum Close {
     Sent,
 }
 
-impl Outbox {
+impl Writer {
     pub fn new(masked: bool, compressor: Option<Compressor>) -> Self {
-        Outbox {
+        Writer {
             encoder: Encoder::new(masked),
             compressor,
             out: Frames::default(),
@@ -181,8 +181,7 @@ impl Outbox {
         }
     }
 
-    /// Sends Close with what is transmitted next, behind the frames in the out buffer; the rest
-    /// stays unsent.
+    /// Sends Close from [`commit_close`](Self::commit_close) on.
     pub fn close_next(&mut self, payload: Vec<u8>) {
         if !self.close_sent() {
             let accepts = self.accepts();
@@ -205,13 +204,32 @@ impl Outbox {
         self.out.bytes.len() - self.written >= FULL || !self.queue.is_empty()
     }
 
-    /// The bytes to write next.
+    /// Puts a Close that is due behind the frames in the out buffer; the rest stays unsent.
     #[inline]
-    pub fn transmit(&mut self) -> &[u8] {
+    pub fn commit_close(&mut self) {
         if let Close::Next { payload, .. } = &mut self.close {
             let payload = std::mem::take(payload);
             self.abandon(&payload);
         }
+    }
+
+    /// Whether a Close waits to be committed.
+    pub fn is_close_due(&self) -> bool {
+        matches!(self.close, Close::Next { .. })
+    }
+
+    /// Whether there is anything to transmit.
+    #[inline]
+    pub fn has_unsent(&self) -> bool {
+        self.written < self.out.bytes.len()
+            || self.late_pong.is_some()
+            || !self.queue.is_empty()
+            || matches!(self.close, Close::Queued(_))
+    }
+
+    /// The bytes to write next.
+    #[inline]
+    pub fn transmit(&mut self) -> &[u8] {
         if self.written == self.out.bytes.len() {
             self.refill();
         }

@@ -43,6 +43,8 @@ pub(super) struct Reader {
     overhead: usize,
     frame: Option<Frame>,
     message: Option<Message>,
+    /// Payload bytes of messages, inflated, so far.
+    payload_received: u64,
     utf8: Utf8,
     /// Where fragments are joined and compressed messages are inflated.
     assembly: Vec<u8>,
@@ -101,6 +103,7 @@ impl Reader {
             overhead: 0,
             frame: None,
             message: None,
+            payload_received: 0,
             utf8: Utf8::default(),
             assembly: Vec::new(),
             recycler: Recycler::default(),
@@ -186,6 +189,7 @@ impl Reader {
             return None;
         }
         self.start += if self.expect_mask { 6 } else { 2 } + length;
+        self.payload_received += length as u64;
         Some(Found::Message(kind, Place::Buffer(length)))
     }
 
@@ -212,6 +216,12 @@ impl Reader {
     fn consume(&mut self, size: usize) {
         self.buffer.advance(size);
         self.overhead = MAX_READ.min(self.overhead + size);
+    }
+
+    /// Payload bytes of messages, inflated, those of unfinished ones included.
+    #[inline]
+    pub fn payload_received(&self) -> u64 {
+        self.payload_received
     }
 
     /// The payload of what was found last.
@@ -390,6 +400,7 @@ impl Reader {
         if message.kind == Kind::Text {
             self.utf8.feed(fresh)?;
         }
+        self.payload_received += (end - frame.position) as u64;
         frame.position = end;
         if end < frame.length {
             return Ok(None);
@@ -450,6 +461,7 @@ impl Reader {
         // What was decompressed before something went wrong is checked first, as it would have
         // been if it had come in smaller pieces.
         self.assembly.truncate(limit);
+        self.payload_received += (self.assembly.len() - checked) as u64;
         if message.kind == Kind::Text {
             self.utf8.feed(&self.assembly[checked..])?;
         }
