@@ -22,20 +22,20 @@ use mio::Waker;
 use crate::{
     config::{ConnectConfig, Limits},
     error::{Error, HandshakeError, Response, Stage},
-    handshake::{ClientHandshake, ClientRequest, ServerHandshake, Upgraded},
+    handshake::{ClientHandshake, ClientRequest, Refusal, ServerHandshake, Upgraded},
     lead::{LEASE, Turn},
     link::{Link, Parts, SMALL_MESSAGE},
-    net::{Endpoint, Proxy, Reactor, SOCKET, Stream, TcpStream, dial, resolve, tls},
+    net::{
+        Endpoint, Proxy, Reactor, SOCKET, Stream, TcpStream, dial,
+        io::{read_some, write_all},
+        resolve, tls,
+    },
     protocol::{Kind, Protocol, Recycler, Role, deflate},
     queue::{Closed, ConnectionId, Event, Flow, MESSAGE_OVERHEAD, Queue, message_cost},
     staging::Staging,
     stats::Stats,
     workers::{Stop, Workers},
 };
-
-/// The answer of a server that has as many connections as it may have.
-const FULL: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// What is sent quietly wakes the worker once it costs so much, as [`message_cost`] counts.
 const ANNOUNCE_AT: usize = 16 * 1024;
@@ -585,21 +585,15 @@ impl Worker {
         config: Box<ConnectConfig>,
     ) -> Result<Box<Link>, Error> {
         self.reactor.enter(Stage::Handshake);
-        let mut headers = config.headers;
-        let authorized = |(name, _): &(String, String)| name.eq_ignore_ascii_case("authorization");
-        if let Some(value) = endpoint.authorization()
-            && !headers.iter().any(authorized)
-        {
-            headers.push(("Authorization".to_owned(), value.to_owned()));
-        }
         let mut handshake = ClientHandshake::new(ClientRequest {
             host: endpoint.host_header(),
             target: endpoint.target.clone(),
-            headers,
+            headers: config.headers,
+            authorization: endpoint.authorization().map(str::to_owned),
             protocols: config.protocols,
             compression: self.limits.compression.clone(),
         });
-        self.write_all(&mut stream, handshake.request())?;
+        write_all(&mut stream, handshake.request(), &mut self.reactor)?;
         let mut received = BytesMut::with_capacity(2048);
         let mut end_of_stream = false;
         let accepted = loop {
@@ -607,7 +601,10 @@ impl Worker {
             match answer.map_err(Error::Handshake)? {
                 Some(accepted) => break accepted,
                 None if end_of_stream => return Err(Error::Handshake(HandshakeError::Closed)),
-                None => end_of_stream = self.read_some(&mut stream, &mut received)? == 0,
+                None => {
+                    let read = read_some(&mut stream, &mut received, &mut self.reactor)?;
+                    end_of_stream = read == 0;
+                }
             }
         };
         let opened = Opened {
@@ -634,31 +631,26 @@ impl Worker {
         let upgraded = loop {
             match handshake.poll(&mut received) {
                 Ok(Some(_)) if server.members().len() > server.max_connections => {
-                    return self.refuse(stream, FULL, "too many connections".to_owned());
+                    return self.refuse(stream, Refusal::full());
                 }
                 Ok(Some(upgraded)) => break upgraded,
                 Ok(None) => {
-                    if self.read_some(&mut stream, &mut received)? == 0 {
+                    if read_some(&mut stream, &mut received, &mut self.reactor)? == 0 {
                         return Err(Error::Handshake(HandshakeError::Closed));
                     }
                 }
-                Err(refusal) => return self.refuse(stream, &refusal.response, refusal.reason),
+                Err(refusal) => return self.refuse(stream, refusal),
             }
         };
-        let response = with_headers(&upgraded.response, &server.headers);
-        self.write_all(&mut stream, &response)?;
+        let response = upgraded.response_with(&server.headers);
+        write_all(&mut stream, &response, &mut self.reactor)?;
         Ok(self.welcome(stream, received, upgraded))
     }
 
-    fn refuse(
-        &mut self,
-        mut stream: Stream,
-        response: &[u8],
-        reason: String,
-    ) -> Result<Box<Link>, Error> {
-        self.write_all(&mut stream, response)?;
+    fn refuse(&mut self, mut stream: Stream, refusal: Refusal) -> Result<Box<Link>, Error> {
+        write_all(&mut stream, &refusal.response, &mut self.reactor)?;
         stream.close_write();
-        Err(Error::Handshake(HandshakeError::Malformed(reason)))
+        Err(Error::Handshake(HandshakeError::Malformed(refusal.reason)))
     }
 
     fn welcome(&mut self, stream: Stream, received: BytesMut, upgraded: Upgraded) -> Box<Link> {
@@ -795,46 +787,6 @@ impl Worker {
             .register(self.reactor.registry(), SOCKET)
             .map_err(|error| Error::Io(self.reactor.stage(), error))
     }
-
-    fn write_all(&mut self, stream: &mut Stream, mut bytes: &[u8]) -> Result<(), Error> {
-        while !bytes.is_empty() {
-            match stream.write(bytes) {
-                Ok(written) => bytes = &bytes[written..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.reactor.wait()?,
-                Err(error) => return Err(Error::io(Stage::Handshake, error)),
-            }
-        }
-        while let Err(error) = stream.flush() {
-            match error.kind() {
-                io::ErrorKind::WouldBlock => self.reactor.wait()?,
-                _ => return Err(Error::io(Stage::Handshake, error)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads at least a byte, or 0 at the end of the stream.
-    fn read_some(&mut self, stream: &mut Stream, received: &mut BytesMut) -> Result<usize, Error> {
-        loop {
-            received.reserve(2048);
-            match stream.read(received) {
-                Ok(read) => return Ok(read),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.reactor.wait()?,
-                Err(error) => return Err(Error::io(Stage::Handshake, error)),
-            }
-        }
-    }
-}
-
-/// An HTTP response without a body, with more header fields at its end.
-fn with_headers(response: &[u8], headers: &[(String, String)]) -> Vec<u8> {
-    let head = response.strip_suffix(b"\r\n").unwrap_or(response);
-    let mut response = head.to_vec();
-    for (name, value) in headers {
-        response.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-    }
-    response.extend_from_slice(b"\r\n");
-    response
 }
 
 /// A place among a server's connections, given back at the end.

@@ -745,3 +745,41 @@ fn a_client_that_offers_nothing_accepts_no_extension() {
         "{result:?}"
     );
 }
+
+#[test]
+fn a_url_with_a_user_authorizes_unless_the_headers_do() {
+    let request = |headers: Vec<(String, String)>| {
+        let client = ClientHandshake::new(ClientRequest {
+            headers,
+            authorization: Some("Basic dTpw".into()),
+            ..ClientRequest::default()
+        });
+        client.request().to_vec()
+    };
+    let by_url = header(&request(Vec::new()), "Authorization");
+    assert_eq!(by_url.as_deref(), Some("Basic dTpw"));
+    let by_hand = request(vec![("authorization".into(), "Bearer token".into())]);
+    assert_eq!(header(&by_hand, "Authorization"), None);
+    let own = header(&by_hand, "authorization");
+    assert_eq!(own.as_deref(), Some("Bearer token"));
+}
+
+#[test]
+fn a_server_adds_header_fields_to_its_answer() {
+    let mut server = ServerHandshake::new(Vec::new(), None);
+    let mut request = BytesMut::from(client().request());
+    let upgraded = server.poll(&mut request).expect("a good request");
+    let upgraded = upgraded.expect("a whole request");
+    let headers = [("X-One".to_owned(), "1\r\nX-Two: 2".to_owned())];
+    let response = upgraded.response_with(&headers);
+    assert!(response.ends_with(b"\r\nX-One: 1X-Two: 2\r\n\r\n"));
+    assert!(response.starts_with(upgraded.response.trim_ascii_end()));
+    assert_eq!(upgraded.response_with(&[]), upgraded.response);
+}
+
+#[test]
+fn a_full_server_says_so() {
+    let full = Refusal::full();
+    assert!(full.response.starts_with(b"HTTP/1.1 503 "));
+    assert!(full.response.ends_with(b"\r\n\r\ntoo many connections\n"));
+}

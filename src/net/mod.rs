@@ -7,6 +7,7 @@ mod credentials;
 mod der;
 pub mod dial;
 pub mod endpoint;
+pub mod io;
 mod listen;
 mod offload;
 mod pins;

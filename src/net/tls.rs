@@ -188,6 +188,7 @@ where
         ended: false,
     });
     let mut session = loop {
+        // Each step consumes the one before, so this is no call for `io::retry`.
         progress = match progress {
             Ok(session) => break session,
             Err(HandshakeError::WouldBlock(unfinished)) => {

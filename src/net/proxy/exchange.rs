@@ -6,7 +6,7 @@ use mio::net::TcpStream;
 
 use crate::{
     error::{Error, ProxyError, Stage},
-    net::Reactor,
+    net::{Reactor, io::retry},
 };
 
 pub(super) struct Exchange<'a> {
@@ -51,13 +51,7 @@ impl Exchange<'_> {
         &mut self,
         mut call: impl FnMut(&mut TcpStream) -> io::Result<T>,
     ) -> Result<T, Error> {
-        loop {
-            match call(self.socket) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.reactor.wait()?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result.map_err(failure),
-            }
-        }
+        retry(self.reactor, failure, || call(self.socket))
     }
 }
 
