@@ -23,9 +23,9 @@ use std::{
 use native_tls::{Certificate, TlsConnector};
 use websocket::{
     config::{ConnectConfig, Identity, ListenConfig, TlsOptions},
-    connection,
-    queue::{Event, Queue},
-    server,
+    event::Event,
+    queue::Queue,
+    server, worker,
     workers::Workers,
 };
 
@@ -148,17 +148,17 @@ fn ours(port: u16, root: &[u8]) -> Outcome<Duration> {
         ..ConnectConfig::default()
     };
     let url = format!("wss://{HOST}:{port}/");
-    let start = || connection::connect(url.clone(), config.clone(), &workers);
+    let start = || worker::connect(url.clone(), config.clone(), &workers);
     let began = Instant::now();
     let mut running: Vec<_> = (0..AT_A_TIME).map(|_| start()).collect();
     let (mut started, mut ended) = (AT_A_TIME, 0);
     let mut events = VecDeque::new();
     while ended < CONNECTIONS {
-        workers.queue().arm();
-        if workers.queue().is_empty() {
+        workers.events().arm();
+        if workers.events().is_empty() {
             sleep.sleep(Some(Duration::from_secs(60)))?;
         }
-        workers.queue().take(&mut events);
+        workers.events().take(&mut events);
         for (id, event) in events.drain(..) {
             match event {
                 Event::Connected(opened) => opened.connection.close(1000, String::new()),

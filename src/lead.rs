@@ -3,7 +3,7 @@
 //! Two thread hops, to the worker and back, cost more than a whole round trip on loopback. So
 //! while the host sleeps in `wait`, it gives the turns of one connection's link, the one that
 //! it last sent to, and watches that socket in its own poll. The worker is told, takes the
-//! socket out of its own, and looks every [`LEASE`] whether the host still does so. If not, it
+//! socket out of its own, and looks every [`LEASE`](crate::link::LEASE) whether the host still does so. If not, it
 //! takes the socket back: an idle connection is always its worker's, and costs nothing.
 
 use std::{
@@ -11,11 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{connection::Connection, queue::Queue};
-
-/// How long the worker of a lent connection sleeps: the longest that a message can lie unsent
-/// when the host stops waiting.
-pub const LEASE: Duration = Duration::from_millis(1);
+use crate::{
+    connection::Connection,
+    event::{EventQueue, hand_over},
+    link::Turn,
+};
 
 /// How long the host asks the socket for an answer before it sleeps.
 const SPIN: Duration = Duration::from_micros(30);
@@ -40,17 +40,6 @@ pub struct Lead {
     rest: u32,
     /// Spins in vain since the last that was not.
     in_vain: u32,
-}
-
-/// What came of a turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// The socket may have more.
-    More,
-    /// Nothing until the socket is ready.
-    Blocked,
-    /// The connection is not the host's to drive.
-    Refused,
 }
 
 impl Lead {
@@ -90,7 +79,7 @@ impl Lead {
 
     /// A wait begins or goes on: gives the connection a turn where it is the host's to drive.
     /// True if events may be in the queue.
-    pub fn drive(&mut self, queue: &Queue) -> bool {
+    pub fn drive(&mut self, events: &EventQueue) -> bool {
         // A host that talks to several in turn would lend and take back all the time.
         self.looks = self.looks.saturating_add(1);
         if self.looks < 2 {
@@ -99,27 +88,35 @@ impl Lead {
         let Some(connection) = &self.candidate else {
             return false;
         };
-        let mut turn = connection.turn_of_host(queue, self.ready, self.sent);
+        let mut turn = give_turn(connection, events, self.ready, self.sent);
         if turn == Turn::Refused {
-            return !queue.is_empty();
+            return !events.is_empty();
         }
         (self.led, self.ready, self.sent) = (true, false, false);
-        if turn == Turn::Blocked && queue.is_empty() {
+        if turn == Turn::Blocked && events.is_empty() {
             if self.rest > 0 {
                 self.rest -= 1;
                 return false;
             }
             let give_up = Instant::now() + SPIN;
-            while turn == Turn::Blocked && queue.is_empty() && Instant::now() < give_up {
-                turn = connection.turn_of_host(queue, true, false);
+            while turn == Turn::Blocked && events.is_empty() && Instant::now() < give_up {
+                turn = give_turn(connection, events, true, false);
             }
-            if turn == Turn::More || !queue.is_empty() {
+            if turn == Turn::More || !events.is_empty() {
                 self.in_vain = 0;
             } else {
                 self.rest = REST << self.in_vain.min(MAX_DOUBLINGS);
                 self.in_vain = self.in_vain.saturating_add(1);
             }
         }
-        turn == Turn::More || !queue.is_empty()
+        turn == Turn::More || !events.is_empty()
     }
+}
+
+/// Ends as soon as any event is there to be delivered.
+fn give_turn(connection: &Connection, events: &EventQueue, is_ready: bool, may_lend: bool) -> Turn {
+    connection.turn_of_host(events.registry(), is_ready, may_lend, |arrivals| {
+        hand_over(events, connection.id, arrivals);
+        events.is_empty()
+    })
 }

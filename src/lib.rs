@@ -22,13 +22,18 @@
 
 #![deny(missing_docs)]
 
+pub mod accept;
 pub mod compact;
 pub mod config;
+pub mod connect;
 pub mod connection;
+pub mod desk;
 pub mod error;
+pub mod established;
+pub mod event;
 pub mod handshake;
 pub mod lead;
-mod link;
+pub mod link;
 #[cfg(any(
     feature = "lua51",
     feature = "lua52",
@@ -41,8 +46,10 @@ pub mod net;
 pub mod protocol;
 pub mod queue;
 pub mod server;
-mod staging;
+pub mod session;
 pub mod stats;
+mod sync;
+pub mod worker;
 pub mod workers;
 
 #[cfg(any(

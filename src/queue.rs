@@ -1,7 +1,6 @@
-//! From the workers to the host: the events of one Lua state, in order, and what wakes it.
+//! From many threads to one: items in order, and what wakes the one that takes them.
 //!
-//! The queue itself has no limit. Each connection has one, in bytes ([`Flow`]): a worker whose
-//! undelivered messages pass it stops reading from its socket, so nothing is ever dropped.
+//! The queue itself has no limit; who pushes has one (see [`Flow`](crate::desk::Flow)).
 
 #[cfg(unix)]
 use std::os::fd::AsRawFd;
@@ -9,79 +8,44 @@ use std::{
     collections::VecDeque,
     io,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use mio::{Events, Poll, Registry, Token, Waker};
-#[cfg(unix)]
-use mio::{Interest, unix::SourceFd};
-
-use crate::{compact::CompactBytes, connection::Opened, error::Error, net::Stream, protocol::Kind};
 
 const WAKE: Token = Token(0);
-/// The socket of the connection that the host drives itself.
-const LENT: Token = Token(1);
 
-/// What every message counts besides its payload, so that empty ones are bounded too.
-pub const MESSAGE_OVERHEAD: usize = 64;
+/// An empty queue keeps room for so many items; what a burst took beyond goes back.
+const KEPT: usize = 1024;
 
-/// Something that happened to a connection.
+/// Items on their way to the thread that sleeps in [`Sleep`].
+///
+/// The agreement: who pushes stores the length, then looks whether the taker is armed
+/// ([`notify`](Self::notify)); the taker arms, then looks at the length. All four are in one total
+/// order (`SeqCst`), so one of both sees the other's: no item lies unseen while the taker sleeps.
 #[derive(Debug)]
-pub enum Event {
-    /// The connection is open.
-    Connected(Box<Opened>),
-    /// A whole message arrived.
-    Message(Kind, CompactBytes),
-    /// The connection failed. [`Event::Disconnected`] follows.
-    Error(Box<Error>),
-    /// The last event of every connection.
-    Disconnected(Box<Closed>),
-}
-
-/// What a message counts against its connection's limit, in bytes.
-pub fn message_cost(payload: &[u8]) -> usize {
-    payload.len() + MESSAGE_OVERHEAD
-}
-
-/// How a connection ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Closed {
-    /// The peer's close code, 1005 if it sent none, 1006 if the connection dropped, ours if
-    /// we closed.
-    pub code: u16,
-    /// The reason that came or went with the code.
-    pub reason: String,
-    /// Whether both sides' Close frames were exchanged.
-    pub clean: bool,
-}
-
-/// The number of a connection within its queue.
-pub type ConnectionId = u64;
-
-/// The events of one Lua state.
-#[derive(Debug)]
-pub struct Queue {
-    events: Mutex<VecDeque<(ConnectionId, Event)>>,
-    /// The length of `events`, for a look without the lock.
+pub struct Queue<T> {
+    items: Mutex<VecDeque<T>>,
+    /// The length of `items`, for a look without the lock. Stored under it.
     length: AtomicUsize,
     waker: Waker,
-    /// Where the host sleeps.
+    /// Of the poll in which the taker sleeps.
     registry: Registry,
-    /// Whether the host sleeps, or lets somebody watch its descriptor: then a push wakes it.
+    /// Whether the taker sleeps, or lets somebody watch its descriptor: then a push wakes it.
     armed: AtomicBool,
 }
 
-impl Queue {
-    /// A queue and the sleep that its events end.
+impl<T> Queue<T> {
+    /// A queue and the sleep that its items end.
     pub fn new() -> io::Result<(Self, Sleep)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
         let queue = Self {
             registry: poll.registry().try_clone()?,
-            events: Mutex::default(),
+            items: Mutex::default(),
             length: AtomicUsize::new(0),
             waker,
             armed: AtomicBool::new(false),
@@ -93,80 +57,75 @@ impl Queue {
         Ok((queue, sleep))
     }
 
-    /// Appends events of one connection, which leaves `events` empty.
-    pub fn push(&self, connection: ConnectionId, events: &mut Vec<Event>) {
-        if events.is_empty() {
-            return;
-        }
+    /// Appends items, and wakes the taker if it sleeps.
+    pub fn push_all(&self, items: impl IntoIterator<Item = T>) {
         let mut queued = self.lock();
-        queued.extend(events.drain(..).map(|event| (connection, event)));
+        queued.extend(items);
         self.length.store(queued.len(), Ordering::SeqCst);
         drop(queued);
         self.notify();
     }
 
-    /// Wakes the host if it sleeps.
+    /// Wakes the taker if it sleeps.
     pub fn notify(&self) {
+        // The look spares most pushes the exchange, which writes.
         if self.armed.load(Ordering::SeqCst) && self.armed.swap(false, Ordering::SeqCst) {
             // An eventfd or pipe that exists can be written; a full one is readable already.
             let _ = self.waker.wake();
         }
     }
 
-    /// Moves all events to the end of `taken`.
-    pub fn take(&self, taken: &mut VecDeque<(ConnectionId, Event)>) {
+    /// Moves all items to the end of `taken`.
+    pub fn take(&self, taken: &mut VecDeque<T>) {
         if self.is_empty() {
             return;
         }
-        let mut events = self.lock();
+        let mut items = self.lock();
         if taken.is_empty() {
-            std::mem::swap(&mut *events, taken);
+            std::mem::swap(&mut *items, taken);
         } else {
-            taken.append(&mut events);
+            taken.append(&mut items);
         }
         self.length.store(0, Ordering::SeqCst);
     }
 
-    /// Whether no event waits.
+    /// Whether no item waits.
     pub fn is_empty(&self) -> bool {
         self.length.load(Ordering::SeqCst) == 0
     }
 
-    /// From now on, until the next notification, a push wakes the host.
+    /// From now on, until the next notification, a push wakes the taker.
     pub fn arm(&self) {
         self.armed.store(true, Ordering::SeqCst);
     }
 
-    /// Lets the host's sleep end when `stream` is ready.
-    #[cfg(unix)]
-    pub fn watch(&self, stream: &Stream) -> io::Result<()> {
-        let both = Interest::READABLE | Interest::WRITABLE;
-        let descriptor = stream.as_raw_fd();
-        self.registry
-            .register(&mut SourceFd(&descriptor), LENT, both)
+    /// Takes over the room of a queue that the taker has emptied, which is large after a burst:
+    /// [`trim`](Self::trim) gives it back.
+    pub fn return_room(&self, taken: &mut VecDeque<T>) {
+        if taken.is_empty() && taken.capacity() > KEPT {
+            let mut items = self.lock();
+            if items.is_empty() && items.capacity() < taken.capacity() {
+                std::mem::swap(&mut *items, taken);
+            }
+        }
     }
 
-    /// Ends what [`watch`](Self::watch) began.
-    #[cfg(unix)]
-    pub fn unwatch(&self, stream: &Stream) -> io::Result<()> {
-        self.registry.deregister(&mut SourceFd(&stream.as_raw_fd()))
+    /// Gives back what a burst took, when it has been quiet for a while.
+    pub fn trim(&self) {
+        let mut items = self.lock();
+        if items.is_empty() && items.capacity() > KEPT {
+            *items = VecDeque::new();
+        }
     }
 
-    /// Here a socket cannot be watched twice, so it stays with its worker.
-    #[cfg(not(unix))]
-    pub fn watch(&self, _stream: &Stream) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    /// Of the poll in which the taker sleeps: what is registered here ends its sleep too.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
-    /// Ends what [`watch`](Self::watch) began.
-    #[cfg(not(unix))]
-    pub fn unwatch(&self, _stream: &Stream) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(ConnectionId, Event)>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<T>> {
         // A panic while pushing leaves a VecDeque that is still whole.
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -175,13 +134,13 @@ impl Queue {
 pub enum Woken {
     /// The queue was notified, or the time was over.
     ByQueue,
-    /// The lent socket is ready.
+    /// Something else that is registered is ready.
     BySocket,
     /// A signal arrived.
     BySignal,
 }
 
-/// The host's side of the wake-ups.
+/// The taker's side of the wake-ups.
 #[derive(Debug)]
 pub struct Sleep {
     poll: Poll,
@@ -189,12 +148,12 @@ pub struct Sleep {
 }
 
 impl Sleep {
-    /// Sleeps until the queue is notified or the lent socket is ready, at most for `timeout`.
+    /// Sleeps until the queue is notified or something registered is ready, at most for `timeout`.
     pub fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<Woken> {
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Woken::BySignal),
             Err(error) => Err(error),
-            Ok(()) if self.events.iter().any(|event| event.token() == LENT) => Ok(Woken::BySocket),
+            Ok(()) if self.events.iter().any(|event| event.token() != WAKE) => Ok(Woken::BySocket),
             Ok(()) => Ok(Woken::ByQueue),
         }
     }
@@ -203,7 +162,6 @@ impl Sleep {
     /// [`sleep`](Self::sleep).
     #[cfg(unix)]
     pub fn descriptor(&self) -> Option<i32> {
-        use std::os::fd::AsRawFd;
         Some(self.poll.as_raw_fd())
     }
 
@@ -211,84 +169,5 @@ impl Sleep {
     #[cfg(not(unix))]
     pub fn descriptor(&self) -> Option<i32> {
         None
-    }
-}
-
-/// The bytes of one connection that wait in the queue, and when reading pauses for them.
-#[derive(Debug)]
-pub struct Flow {
-    waiting: AtomicUsize,
-    high_water: usize,
-    stalled: AtomicBool,
-    /// The script's own brake.
-    paused: AtomicBool,
-}
-
-impl Flow {
-    /// Pauses reading at `high_water` bytes.
-    pub fn new(high_water: usize) -> Self {
-        Self {
-            waiting: AtomicUsize::new(0),
-            high_water,
-            stalled: AtomicBool::new(false),
-            paused: AtomicBool::new(false),
-        }
-    }
-
-    /// Counts bytes that go into the queue.
-    pub fn add(&self, cost: usize) {
-        if cost == 0 {
-            return;
-        }
-        self.waiting.fetch_add(cost, Ordering::AcqRel);
-    }
-
-    /// Whether the host has taken all that was counted.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst) == 0
-    }
-
-    /// Whether the worker must stop reading, which has `more` bytes that it has not counted yet.
-    /// If so, [`remove`](Self::remove) or [`resume`](Self::resume) will tell when to go on.
-    pub fn must_stall(&self, more: usize) -> bool {
-        if !self.is_full(more) {
-            return false;
-        }
-        self.stalled.store(true, Ordering::SeqCst);
-        // The host may have drained between the look and the mark.
-        if self.is_full(more) {
-            return true;
-        }
-        self.stalled.store(false, Ordering::SeqCst);
-        false
-    }
-
-    /// Counts bytes that were delivered. True: the worker had stopped and must be woken.
-    pub fn remove(&self, cost: usize) -> bool {
-        self.waiting.fetch_sub(cost, Ordering::SeqCst);
-        self.goes_on()
-    }
-
-    /// Stops reading until [`resume`](Self::resume).
-    pub fn pause(&self) {
-        self.paused.store(true, Ordering::SeqCst);
-    }
-
-    /// Takes the script's brake off. True: the worker had stopped and must be woken.
-    pub fn resume(&self) -> bool {
-        self.paused.store(false, Ordering::SeqCst);
-        self.goes_on()
-    }
-
-    fn goes_on(&self) -> bool {
-        self.stalled.load(Ordering::SeqCst)
-            && !self.paused.load(Ordering::SeqCst)
-            && self.waiting.load(Ordering::SeqCst) <= self.high_water / 2
-            && self.stalled.swap(false, Ordering::SeqCst)
-    }
-
-    fn is_full(&self, more: usize) -> bool {
-        let paused = self.paused.load(Ordering::SeqCst);
-        paused || self.waiting.load(Ordering::SeqCst) + more >= self.high_water
     }
 }

@@ -10,10 +10,11 @@ use std::{
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::{
+    accept::Accepting,
     config::ListenConfig,
-    connection::{self, Accepting},
     error::{Error, Stage},
     net::{self, TcpListener, tls::Acceptor},
+    worker,
     workers::{Stop, Workers},
 };
 
@@ -148,7 +149,7 @@ fn accept_until_blocked(
             Ok((stream, _)) => {
                 // Without it small messages wait for the answer to the one before.
                 let _ = stream.set_nodelay(true);
-                connection::accept(stream, Arc::clone(accepting), workers);
+                worker::accept(stream, accepting, workers);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(None),
             Err(error) if is_about_the_client(&error) => {}

@@ -17,7 +17,7 @@ pub struct Stats {
     pub messages_received: Counter,
     /// Payload bytes sent.
     pub bytes_sent: Counter,
-    /// Payload bytes received, after inflation.
+    /// Payload bytes received, after inflation, those of unfinished messages included.
     pub bytes_received: Counter,
     clock: Mutex<Clock>,
 }
@@ -64,15 +64,21 @@ impl Stats {
     }
 }
 
-/// A counter with one writer at a time, the holder of the connection's link.
+/// A counter with one writer at a time, the holder of the connection's lock. Relaxed: nothing
+/// follows from a count but the count.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds without a locked instruction: there is one writer.
+    /// Adds without a locked instruction.
     pub fn add(&self, count: u64) {
         let value = self.0.load(Ordering::Relaxed);
         self.0.store(value.wrapping_add(count), Ordering::Relaxed);
+    }
+
+    /// The count is this by now.
+    pub fn set(&self, count: u64) {
+        self.0.store(count, Ordering::Relaxed);
     }
 
     /// The count so far.

@@ -1,4 +1,4 @@
-//! The workers of one Lua state: who is alive, and how all of them are stopped and joined.
+//! The threads of one state: who is alive, and how all of them are stopped and joined.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use crate::queue::{Closed, Event, Queue};
+use crate::event::EventQueue;
 
 /// Enough for every stage, TLS included (measured).
 const STACK_SIZE: usize = 256 * 1024;
@@ -22,9 +22,9 @@ pub trait Stop: Send + Sync {
     fn stop(&self, deadline: Instant);
 }
 
-/// The workers of one Lua state, and the queue that they fill.
+/// The threads of one state, and the queue of events that they fill.
 pub struct Workers {
-    queue: Queue,
+    events: EventQueue,
     next_id: AtomicU64,
     roll: Mutex<Roll>,
     ended: Condvar,
@@ -34,15 +34,16 @@ pub struct Workers {
 struct Roll {
     stopping: bool,
     alive: HashMap<u64, (Arc<dyn Stop>, JoinHandle<()>)>,
-    /// Threads past their last statement.
-    ended: Vec<JoinHandle<()>>,
+    /// The thread that was the last to reach its last statement. It has joined the one before,
+    /// so the host never joins more than one, however many have ended.
+    ended: Option<JoinHandle<()>>,
 }
 
 impl Workers {
     /// No workers yet.
-    pub fn new(queue: Queue) -> Self {
+    pub fn new(events: EventQueue) -> Self {
         Self {
-            queue,
+            events,
             next_id: AtomicU64::new(1),
             roll: Mutex::default(),
             ended: Condvar::new(),
@@ -50,8 +51,8 @@ impl Workers {
     }
 
     /// Where the workers' events go.
-    pub fn queue(&self) -> &Queue {
-        &self.queue
+    pub fn events(&self) -> &EventQueue {
+        &self.events
     }
 
     /// A number that no other worker of this state has.
@@ -70,7 +71,6 @@ impl Workers {
         if roll.stopping {
             return Err(io::Error::other("the Lua state is closing"));
         }
-        let ended = std::mem::take(&mut roll.ended);
         let workers = Arc::clone(self);
         let handle = thread::Builder::new()
             .name("websocket".to_owned())
@@ -80,18 +80,7 @@ impl Workers {
                 work();
             })?;
         roll.alive.insert(id, (worker, handle));
-        drop(roll);
-        join(ended);
         Ok(())
-    }
-
-    /// Reports a connection that could not even begin.
-    pub fn report_stillborn(&self, id: u64, error: crate::error::Error) {
-        let mut events = vec![
-            Event::Error(Box::new(error)),
-            Event::Disconnected(Box::new(Closed::dropped())),
-        ];
-        self.queue.push(id, &mut events);
     }
 
     /// Stops every worker and joins those that end by `deadline`. No worker starts afterwards.
@@ -113,7 +102,7 @@ impl Workers {
             let wait = self.ended.wait_timeout(roll, left);
             roll = wait.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let ended = std::mem::take(&mut roll.ended);
+        let ended = roll.ended.take();
         drop(roll);
         join(ended);
     }
@@ -133,16 +122,17 @@ struct End {
 impl Drop for End {
     fn drop(&mut self) {
         let mut roll = self.workers.roll();
-        if let Some((_, handle)) = roll.alive.remove(&self.id) {
-            roll.ended.push(handle);
-        }
+        let own = roll.alive.remove(&self.id).map(|(_, handle)| handle);
+        let before = own.and_then(|own| roll.ended.replace(own));
         drop(roll);
+        // It is past this statement, or about to be.
+        join(before);
         self.workers.ended.notify_all();
     }
 }
 
-fn join(ended: Vec<JoinHandle<()>>) {
-    for handle in ended {
+fn join(ended: Option<JoinHandle<()>>) {
+    if let Some(handle) = ended {
         // A panic was reported by the thread itself.
         let _ = handle.join();
     }

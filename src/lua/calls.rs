@@ -24,7 +24,7 @@ use super::{
     events::{Next, Refusal, State},
     params,
 };
-use crate::queue::ConnectionId;
+use crate::connection::ConnectionId;
 
 /// The functions bound to one state.
 pub struct Calls {

@@ -13,10 +13,12 @@ use rustc_hash::FxHashMap;
 
 use super::tables;
 use crate::{
-    connection::{Connection, SendQueueFull, Sent},
+    connection::{Connection, ConnectionId},
+    desk::{SendQueueFull, Sent, message_cost},
+    event::Event,
     lead::Lead,
     protocol::Kind,
-    queue::{ConnectionId, Event, Queue, Sleep, Woken, message_cost},
+    queue::{Queue, Sleep, Woken},
     server::Server,
     workers::Workers,
 };
@@ -136,13 +138,13 @@ impl State {
     pub fn is_idle(&self) -> bool {
         let delivered = self.ready.try_borrow().is_ok_and(|ready| ready.is_empty());
         let quiet = self.quiet.try_borrow().is_ok_and(|quiet| quiet.is_empty());
-        delivered && quiet && !self.watched.get() && self.workers.queue().is_empty()
+        delivered && quiet && !self.watched.get() && self.workers.events().is_empty()
     }
 
     /// Begins an update: how many events it will deliver, at most until `deadline`.
     pub fn take(&self, deadline: Option<Instant>) -> usize {
         self.announce_all();
-        let queue = self.workers.queue();
+        let queue = self.workers.events();
         if self.watched.get() {
             // A poll that fails leaves the descriptor readable: the next update tries again.
             let _ = self.sleep.borrow_mut().sleep(Some(Duration::ZERO));
@@ -161,7 +163,7 @@ impl State {
         self.announce_all();
         self.take_back();
         if self.watched.get() && !self.ready.borrow().is_empty() {
-            self.workers.queue().notify();
+            self.workers.events().notify();
         }
     }
 
@@ -265,7 +267,7 @@ impl State {
     /// too, so that the interpreter's handler has its turn.
     pub fn sleep(&self, timeout: Option<Duration>) -> io::Result<bool> {
         self.announce_all();
-        let queue = self.workers.queue();
+        let queue = self.workers.events();
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             if !self.ready.borrow().is_empty() || !queue.is_empty() {
@@ -296,7 +298,7 @@ impl State {
     pub fn descriptor(&self) -> Option<i32> {
         let descriptor = self.sleep.borrow().descriptor()?;
         self.watched.set(true);
-        let queue = self.workers.queue();
+        let queue = self.workers.events();
         queue.arm();
         if !queue.is_empty() || !self.ready.borrow().is_empty() {
             queue.notify();
@@ -326,7 +328,7 @@ impl State {
         let (id, cost) = self.delivered.take();
         if cost > 0
             && let Some(connection) = self.connections.borrow().get(&id)
-            && connection.flow.remove(cost)
+            && connection.desk.flow.remove(cost)
         {
             connection.wake();
         }

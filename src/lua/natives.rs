@@ -9,7 +9,7 @@ use super::{
     events::{self, State},
     params, tables,
 };
-use crate::{connection, error::SocketError, server};
+use crate::{error::SocketError, server, worker};
 
 /// The close codes by their name in Lua, CLOSE_*.
 const CLOSE_CODES: [(&str, u16); 13] = [
@@ -78,7 +78,7 @@ impl Natives<'_> {
                 Ok(config) => config,
                 Err(complaint) => return problem(lua, Value::Nil, &complaint),
             };
-            let connection = connection::connect(url.to_string_lossy(), config, &state.workers);
+            let connection = worker::connect(url.to_string_lossy(), config, &state.workers);
             let id = connection.id;
             state.connections.borrow_mut().insert(id, connection);
             mlua::IntoLuaMulti::into_lua_multi(id, lua)
@@ -115,7 +115,7 @@ impl Natives<'_> {
         let state = Rc::clone(&self.state);
         let pause = move |_: &Lua, id: u64| {
             if let Some(connection) = state.connections.borrow().get(&id) {
-                connection.flow.pause();
+                connection.desk.flow.pause();
             }
             Ok(())
         };
@@ -124,7 +124,7 @@ impl Natives<'_> {
         let state = Rc::clone(&self.state);
         let resume = move |_: &Lua, id: u64| {
             if let Some(connection) = state.connections.borrow().get(&id)
-                && connection.flow.resume()
+                && connection.desk.flow.resume()
             {
                 connection.wake();
             }

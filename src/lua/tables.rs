@@ -4,10 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mlua::{Lua, LuaString, Result, Table, Value};
 
-use crate::{
-    connection::{Connection, Opened},
-    error::Response,
-};
+use crate::{connection::Connection, error::Response, event::Opened};
 
 /// The details of a CONNECTED event.
 pub fn opened(lua: &Lua, opened: &Opened) -> Result<Table> {
@@ -67,7 +64,7 @@ fn headers(lua: &Lua, fields: &[(String, Vec<u8>)]) -> Result<Table> {
 
 /// `connection:stats()`.
 pub fn stats(lua: &Lua, connection: &Connection) -> Result<Table> {
-    let stats = &connection.stats;
+    let stats = &connection.desk.stats;
     let clock = stats.clock();
     let table = lua.create_table()?;
     table.set("messages_sent", stats.messages_sent.get())?;

@@ -5,12 +5,10 @@
 //! into a block of memory, and the worker takes all of them at once: nobody waits for a system
 //! call, and no message costs an allocation.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use crate::{
+    protocol::Kind,
+    sync::{AtomicUsize, Mutex, MutexGuard, PoisonError, load_in_order, store_in_order},
 };
-
-use crate::protocol::Kind;
 
 /// Before each message: its kind, and its length in four bytes.
 const HEADER: usize = 5;
@@ -22,7 +20,8 @@ const MAX_KEPT: usize = 128 * 1024;
 #[derive(Debug, Default)]
 pub struct Staging {
     records: Mutex<Records>,
-    /// The bytes that they take, for a look without the lock.
+    /// The bytes that they take, for a look without the lock. Stored under it, so the last store
+    /// is of the last state; in the one total order, see `Doorbell`.
     size: AtomicUsize,
 }
 
@@ -42,7 +41,7 @@ impl Staging {
         records.bytes.push(u8::from(kind == Kind::Text));
         records.bytes.extend_from_slice(&length.to_ne_bytes());
         records.bytes.extend_from_slice(payload);
-        self.size.store(records.bytes.len(), Ordering::SeqCst);
+        store_in_order(&self.size, records.bytes.len());
     }
 
     /// Whether no message waits.
@@ -52,7 +51,7 @@ impl Staging {
 
     /// The bytes that the messages take, with five more for each.
     pub fn size(&self) -> usize {
-        self.size.load(Ordering::SeqCst)
+        load_in_order(&self.size)
     }
 
     /// Exchanges all messages for `spent`, whose memory is used again.
@@ -64,7 +63,7 @@ impl Staging {
         }
         let mut records = self.lock();
         std::mem::swap(&mut *records, spent);
-        self.size.store(0, Ordering::SeqCst);
+        store_in_order(&self.size, 0);
     }
 
     /// Gives memory back.

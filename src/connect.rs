@@ -1,0 +1,104 @@
+//! From a URL to an open stream: delay, resolve, dial, proxy, TLS, upgrade.
+
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use crate::{
+    config::ConnectConfig,
+    error::{Error, HandshakeError, Stage},
+    established::{Established, register},
+    handshake::{ClientHandshake, ClientRequest},
+    net::{
+        Endpoint, Proxy, Reactor, Stream, TcpStream, dial,
+        io::{read_some, write_all},
+        resolve, tls,
+    },
+    protocol::Role,
+};
+
+/// Connects to `url`. One deadline, `config.timeout`, holds for all stages after the delay.
+///
+/// # Errors
+///
+/// Of the stage that failed, or was under way when the deadline passed or the host gave up.
+pub fn establish(
+    url: &str,
+    config: ConnectConfig,
+    reactor: &mut Reactor,
+) -> Result<Established, Error> {
+    wait(config.delay, reactor)?;
+    reactor.start_deadline(config.timeout);
+    let endpoint = Endpoint::parse(url)?;
+    let socket = reach(&endpoint, &config, reactor)?;
+    let mut stream = if endpoint.secure {
+        tls::connect(socket, &endpoint.host, &config.tls, reactor)?
+    } else {
+        Stream::plain(socket)
+    };
+    register(&mut stream, reactor)?;
+    upgrade(stream, &endpoint, config, reactor)
+}
+
+fn wait(delay: Duration, reactor: &mut Reactor) -> Result<(), Error> {
+    if delay.is_zero() {
+        return Ok(());
+    }
+    let begin = Instant::now() + delay;
+    reactor.start_deadline(delay + Duration::from_secs(1));
+    while Instant::now() < begin {
+        reactor.wait_until(begin)?;
+    }
+    Ok(())
+}
+
+/// A TCP connection to the endpoint, through a proxy or not.
+fn reach(
+    endpoint: &Endpoint,
+    config: &ConnectConfig,
+    reactor: &mut Reactor,
+) -> Result<TcpStream, Error> {
+    if let Some(proxy) = Proxy::select(&config.proxy, endpoint)? {
+        return proxy.open(endpoint, reactor);
+    }
+    let addresses = resolve(&endpoint.host, endpoint.port, reactor)?;
+    dial(&addresses, reactor)
+}
+
+fn upgrade(
+    mut stream: Stream,
+    endpoint: &Endpoint,
+    config: ConnectConfig,
+    reactor: &mut Reactor,
+) -> Result<Established, Error> {
+    reactor.enter(Stage::Handshake);
+    let mut handshake = ClientHandshake::new(ClientRequest {
+        host: endpoint.host_header(),
+        target: endpoint.target.clone(),
+        headers: config.headers,
+        authorization: endpoint.authorization().map(str::to_owned),
+        protocols: config.protocols,
+        compression: config.limits.compression,
+    });
+    write_all(&mut stream, handshake.request(), reactor)?;
+    let mut received = BytesMut::with_capacity(2048);
+    let mut end_of_stream = false;
+    let accepted = loop {
+        let answer = handshake.poll(&mut received, end_of_stream);
+        match answer.map_err(Error::Handshake)? {
+            Some(accepted) => break accepted,
+            None if end_of_stream => return Err(Error::Handshake(HandshakeError::Closed)),
+            None => end_of_stream = read_some(&mut stream, &mut received, reactor)? == 0,
+        }
+    };
+    Ok(Established {
+        role: Role::Client,
+        stream,
+        received,
+        deflate: accepted.deflate,
+        protocol: accepted.protocol,
+        extensions: accepted.extensions,
+        response: Some(accepted.response),
+        request: None,
+    })
+}

@@ -1,0 +1,55 @@
+//! What the host and the worker of a connection both touch, and nothing else does.
+//!
+//! | part                           | the host                         | the worker                     |
+//! |--------------------------------|----------------------------------|--------------------------------|
+//! | [`Outgoing`]: messages         | puts                             | takes                          |
+//! | [`Flow`]: undelivered bytes    | takes away, pauses, resumes      | adds, stalls                   |
+//! | [`Doorbell`]: wake-ups         | rings                            | answers, rests                 |
+//! | [`Stats`]: counters            | reads                            | counts                         |
+//! | [`Wish`]: the end              | makes                            | heeds                          |
+//!
+//! The host is the one thread that calls into a Lua state's engine; the worker is whoever holds
+//! the connection's lock, which the host may do itself for a turn.
+
+mod doorbell;
+mod flow;
+mod outgoing;
+mod staging;
+mod wish;
+
+pub use doorbell::{Attention, Doorbell, Sent, Wake};
+pub use flow::{Flow, MESSAGE_OVERHEAD, message_cost};
+pub use outgoing::{Behind, Command, Outgoing, SendQueueFull, Take};
+pub use staging::Records;
+pub use wish::Wish;
+
+use crate::stats::Stats;
+
+/// What the host and the worker of one connection share.
+#[derive(Debug)]
+pub struct Desk {
+    /// Messages on their way out.
+    pub outgoing: Outgoing,
+    /// Undelivered bytes, and whether they hold up reading.
+    pub flow: Flow,
+    /// What wakes the worker.
+    pub bell: Doorbell,
+    /// What has gone through the connection.
+    pub stats: Stats,
+    /// The host's wish to end the connection.
+    pub wish: Wish,
+}
+
+impl Desk {
+    /// Rings for what was sent quietly, if the worker has not found it: `framed` tells whether it
+    /// was framed by the host and nobody has written it.
+    pub fn announce(&self, framed: impl FnOnce() -> bool) {
+        self.bell
+            .ring_for_quiet(|| !self.outgoing.is_empty() || framed());
+    }
+
+    /// The worker is about to sleep: see [`Doorbell::rest`].
+    pub fn rest(&self, wrote: bool, behind: Behind) -> Attention {
+        self.bell.rest(wrote, behind, || !self.outgoing.is_empty())
+    }
+}

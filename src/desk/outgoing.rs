@@ -1,0 +1,217 @@
+//! Messages from the host to the worker.
+
+use bytes::Bytes;
+
+use super::{
+    MESSAGE_OVERHEAD,
+    staging::{Records, Staging},
+};
+use crate::{
+    protocol::{Kind, Recycler},
+    sync::{
+        AtomicUsize, Ordering,
+        channel::{self, Receiver, Sender},
+    },
+};
+
+/// What messages that wait may always take besides their payload.
+const MIN_OVERHEAD: usize = 1024 * 1024;
+
+/// What the host asks of a worker, if it is no small message.
+#[derive(Debug)]
+pub enum Command {
+    /// Queue one message.
+    Send(Kind, Bytes),
+    /// Send what is queued, then Close.
+    Close(u16, String),
+}
+
+/// The send queue is full: nothing of the message was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendQueueFull {
+    /// Bytes that wait already.
+    pub buffered: usize,
+    /// The limit.
+    pub limit: usize,
+}
+
+/// Whether more may wait than was taken: as much is framed as one write takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// It follows as the network takes that.
+    Yes,
+    /// All is taken.
+    No,
+}
+
+/// What takes messages: the session; or a test.
+pub trait Take {
+    /// As much is framed as one write takes.
+    fn is_full(&self) -> bool;
+    /// A small message.
+    fn send_copy(&mut self, kind: Kind, payload: &[u8]);
+    /// A message.
+    fn send(&mut self, kind: Kind, payload: Bytes);
+    /// Close.
+    fn close(&mut self, code: u16, reason: &str);
+}
+
+/// Messages that the host has sent and the worker has not framed, in order.
+///
+/// Small ones are staged, one behind the other in a block that the worker takes at once; large ones
+/// and Close are commands in a channel. **The rule of order**: the host stages nothing while a
+/// command waits ([`put`](Self::put)), so all that is staged was sent before the first command;
+/// and the worker, having seen that a command waits, takes what is staged before it takes that
+/// command ([`take_into`](Self::take_into)). Only the host sends, so what it sees waiting stays
+/// until the worker takes it.
+///
+/// `buffered` and the length of the channel are counts for limits. The messages themselves are
+/// ordered by the lock of the stage and by the channel.
+#[derive(Debug)]
+pub struct Outgoing {
+    staging: Staging,
+    commands: Sender<Command>,
+    taken: Receiver<Command>,
+    /// Where copies of messages are made.
+    recycler: Recycler,
+    max_send_queue: usize,
+    /// Payload bytes accepted and not yet written.
+    buffered: AtomicUsize,
+}
+
+impl Outgoing {
+    /// No messages, and at most so many payload bytes of them.
+    pub fn new(max_send_queue: usize) -> Self {
+        let (commands, taken) = channel::unbounded();
+        Self {
+            staging: Staging::default(),
+            commands,
+            taken,
+            recycler: Recycler::default(),
+            max_send_queue,
+            buffered: AtomicUsize::new(0),
+        }
+    }
+
+    /// The host is about to send a message of `size` bytes: counts them, if there is room.
+    pub fn reserve(&self, size: usize) -> Result<(), SendQueueFull> {
+        // A count that only the host raises. It may lag behind what was written: that is safe.
+        let buffered = self.buffered.load(Ordering::Relaxed);
+        let limit = self.max_send_queue;
+        let overhead = self.overhead();
+        if buffered.saturating_add(size) > limit || overhead > limit.saturating_add(MIN_OVERHEAD) {
+            return Err(SendQueueFull {
+                buffered: buffered.max(overhead),
+                limit,
+            });
+        }
+        self.buffered.fetch_add(size, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The host sends a message that it has reserved: a small one, or any.
+    pub fn put(&self, kind: Kind, payload: &[u8], is_small: bool) {
+        // What is behind a command must stay behind it.
+        if is_small && self.commands.is_empty() {
+            self.staging.push(kind, payload);
+        } else {
+            self.command(Command::Send(kind, self.recycler.copy(payload)));
+        }
+    }
+
+    /// The host closes the connection behind all that it has sent.
+    pub fn close(&self, code: u16, reason: String) {
+        self.command(Command::Close(code, reason));
+    }
+
+    /// A copy of a message in memory that comes back.
+    pub fn copy(&self, payload: &[u8]) -> Bytes {
+        self.recycler.copy(payload)
+    }
+
+    /// Payload bytes that were reserved and not yet given to the network.
+    pub fn buffered(&self) -> usize {
+        self.buffered.load(Ordering::Relaxed)
+    }
+
+    /// The worker has written payload bytes.
+    pub fn written(&self, bytes: usize) {
+        if bytes > 0 {
+            self.buffered.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether nothing waits, by loads of the one total order: see [`Doorbell`](super::Doorbell).
+    pub fn is_empty(&self) -> bool {
+        self.staging.is_empty() && self.commands.is_empty()
+    }
+
+    /// The worker takes what waits, in the order in which the host sent it, for as long as `taker`
+    /// is not full. `records` are the staged messages that it took and has not passed on.
+    pub fn take_into(&self, records: &mut Records, taker: &mut impl Take) -> Behind {
+        loop {
+            let command_waits = !self.taken.is_empty();
+            if self.take_staged(records, taker) == Behind::Yes {
+                return Behind::Yes;
+            }
+            if !command_waits {
+                return Behind::No;
+            }
+            match self.taken.try_recv() {
+                Ok(Command::Send(kind, payload)) => taker.send(kind, payload),
+                Ok(Command::Close(code, reason)) => taker.close(code, &reason),
+                // There is one taker at a time, so this does not happen; it would mean No.
+                Err(_) => return Behind::No,
+            }
+        }
+    }
+
+    /// As [`take_into`](Self::take_into), up to the first command.
+    pub fn take_staged(&self, records: &mut Records, taker: &mut impl Take) -> Behind {
+        while !taker.is_full() {
+            if records.is_spent() {
+                if self.staging.is_empty() {
+                    return Behind::No;
+                }
+                self.staging.take(records);
+            }
+            let Some((kind, payload)) = records.pop() else {
+                return Behind::No;
+            };
+            taker.send_copy(kind, payload);
+        }
+        Behind::Yes
+    }
+
+    /// Whether no command waits.
+    pub fn has_no_command(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// The worker looks for a Close among what nobody will send any more.
+    pub fn find_close(&self) -> Option<(u16, String)> {
+        while let Ok(command) = self.taken.try_recv() {
+            if let Command::Close(code, reason) = command {
+                return Some((code, reason));
+            }
+        }
+        None
+    }
+
+    /// Gives memory back, when nothing has been sent for a while.
+    pub fn trim(&self) {
+        self.recycler.clear();
+        self.staging.trim();
+    }
+
+    /// What messages that wait take, if they are staged, or take besides their payload, if they
+    /// are not: even empty ones take memory.
+    fn overhead(&self) -> usize {
+        self.staging.size() + MESSAGE_OVERHEAD * self.commands.len()
+    }
+
+    fn command(&self, command: Command) {
+        // Both ends are here: the channel is never disconnected.
+        let _ = self.commands.send(command);
+    }
+}

@@ -1,0 +1,50 @@
+//! The host's wish to end a connection.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+/// Made once, by the host; heeded by the worker when the bell has woken it.
+#[derive(Debug, Default)]
+pub struct Wish {
+    /// Ends the connection sequence at once, which the worker's reactor sees; an open connection
+    /// from when it is wished, though its Close may be behind other messages.
+    wanted: Arc<AtomicBool>,
+    /// The host is going away: by then it wants the end.
+    abandoned: OnceLock<Instant>,
+}
+
+impl Wish {
+    /// The flag that a reactor looks at.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.wanted)
+    }
+
+    /// The host wants the end. Ring afterwards.
+    pub fn make(&self) {
+        // Pairs with the loads below and in the reactor: a Close that was put before is there.
+        self.wanted.store(true, Ordering::Release);
+    }
+
+    /// The host goes away, and wants the end by `deadline`, whatever the peer does. Ring afterwards.
+    pub fn abandon(&self, deadline: Instant) {
+        // The first one counts: a state closes once.
+        let _ = self.abandoned.set(deadline);
+        self.make();
+    }
+
+    /// Whether the host wants the end.
+    pub fn is_made(&self) -> bool {
+        // Pairs with the store in `make`.
+        self.wanted.load(Ordering::Acquire)
+    }
+
+    /// The host is going away: by when the connection must end.
+    pub fn abandoned(&self) -> Option<Instant> {
+        self.abandoned.get().copied()
+    }
+}

@@ -1,0 +1,72 @@
+//! What the host is told of its connections.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use crate::{
+    compact::CompactBytes,
+    connection::{Connection, ConnectionId},
+    error::{Error, Response},
+    link::Arrival,
+    protocol::Kind,
+    queue::Queue,
+    session::Closed,
+};
+
+/// The events of one state, each with its connection's number.
+pub type EventQueue = Queue<(ConnectionId, Event)>;
+
+/// Something that happened to a connection.
+#[derive(Debug)]
+pub enum Event {
+    /// The connection is open.
+    Connected(Box<Opened>),
+    /// A whole message arrived.
+    Message(Kind, CompactBytes),
+    /// The connection failed. [`Event::Disconnected`] follows.
+    Error(Box<Error>),
+    /// The last event of every connection.
+    Disconnected(Box<Closed>),
+}
+
+impl From<Arrival> for Event {
+    #[inline]
+    fn from(arrival: Arrival) -> Self {
+        match arrival {
+            Arrival::Message(kind, payload) => Event::Message(kind, payload),
+            Arrival::Failed(error) => Event::Error(error),
+        }
+    }
+}
+
+/// What came of the handshake, for the CONNECTED event.
+#[derive(Debug)]
+pub struct Opened {
+    /// The connection itself: the host meets an accepted one here for the first time.
+    pub connection: Arc<Connection>,
+    /// The subprotocol that both sides speak, or "".
+    pub protocol: String,
+    /// `Sec-WebSocket-Extensions` as agreed, or "".
+    pub extensions: String,
+    /// The peer's address.
+    pub remote_address: Option<SocketAddr>,
+    /// The server's answer: on a client.
+    pub response: Option<Response>,
+    /// The client's request: on a server.
+    pub request: Option<Request>,
+}
+
+/// The request with which a client opened a connection to our server.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The request target: path and query.
+    pub path: String,
+    /// Header names as sent, and their values, in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// Hands over what arrived for a connection, and leaves `arrivals` empty.
+pub fn hand_over(events: &EventQueue, id: ConnectionId, arrivals: &mut Vec<Arrival>) {
+    if !arrivals.is_empty() {
+        events.push_all(arrivals.drain(..).map(|arrival| (id, arrival.into())));
+    }
+}

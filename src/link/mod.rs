@@ -1,0 +1,458 @@
+//! An open connection: the session and its stream joined.
+//!
+//! Whoever holds a connection's [`Seat`] gives its link turns; between turns it waits for its
+//! socket, its desk or a deadline. One turn: take what the host has sent, write, read until the
+//! socket has no more or the host must deliver first, write again.
+
+mod lease;
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use mio::Registry;
+
+pub use lease::{DRIVEN, LEASE, Lease};
+
+use crate::{
+    compact::CompactBytes,
+    desk::{Behind, Desk, Records, Take, message_cost},
+    error::Error,
+    net::Stream,
+    protocol::Kind,
+    session::{Closed, Inflow, Output, Session},
+    stats::Stats,
+};
+
+/// Messages up to this size are framed at once, by the thread that sends them.
+pub const SMALL_MESSAGE: usize = 4096;
+
+/// After so many steps the host looks what else there is to do.
+const HOST_STEPS: u32 = 16;
+
+/// What arrived.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A whole message.
+    Message(Kind, CompactBytes),
+    /// The connection failed: the last arrival.
+    Failed(Box<Error>),
+}
+
+/// What came of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The socket may have more.
+    More,
+    /// Nothing until the socket is ready.
+    Blocked,
+    /// The connection is not the host's to drive.
+    Refused,
+}
+
+/// An open connection. Its methods are called by one thread at a time, with the same desk.
+#[derive(Debug)]
+pub struct Link {
+    session: Session,
+    stream: Stream,
+    /// What arrived in this step.
+    arrivals: Vec<Arrival>,
+    /// What that counts against the connection's limit, in bytes.
+    cost: usize,
+    /// Whether the socket may have bytes, or room: not since it said it would block.
+    readable: bool,
+    writable: bool,
+    /// What the host has staged, as far as it was taken.
+    staged: Records,
+    behind: Behind,
+    /// Something was written: the host may be sending more.
+    wrote: bool,
+    /// Our half of the stream is closed.
+    half_closed: bool,
+    /// What may still be handed over although the host stalls, in bytes, now that it wants the end.
+    credit: Credit,
+}
+
+/// How a closing connection goes on reading though its host takes nothing.
+#[derive(Clone, Copy, Debug)]
+enum Credit {
+    /// So many bytes more are handed over.
+    Left(usize),
+    /// What arrives is discarded: the peer's Close is behind it.
+    Spent,
+}
+
+/// A link and who watches its socket: what a connection's lock guards.
+#[derive(Debug)]
+pub struct Seat {
+    /// The open connection.
+    pub link: Link,
+    /// Who watches its socket.
+    pub lease: Lease,
+}
+
+impl Seat {
+    /// A link whose socket its worker watches.
+    pub fn new(link: Link) -> Self {
+        Self {
+            link,
+            lease: Lease::of_worker(),
+        }
+    }
+
+    /// Hands the socket to the host.
+    pub fn lend(&mut self, hosts: &Registry) -> io::Result<()> {
+        self.lease.to_host(&self.link.stream, hosts)
+    }
+
+    /// See [`Lease::look_after`].
+    pub fn look_after(&mut self, own: &Registry, hosts: &Registry) -> io::Result<Option<Duration>> {
+        self.lease.look_after(&mut self.link.stream, own, hosts)
+    }
+}
+
+impl Link {
+    /// A link that has had no turn yet. `stream` is registered with the worker's poll.
+    pub fn new(session: Session, stream: Stream, desk: &Desk) -> Self {
+        Self {
+            session,
+            stream,
+            arrivals: Vec::new(),
+            cost: 0,
+            readable: true,
+            writable: true,
+            staged: Records::default(),
+            behind: Behind::No,
+            wrote: false,
+            half_closed: false,
+            credit: Credit::Left(desk.flow.high_water()),
+        }
+    }
+
+    /// Whether a message can be framed now: none waits that goes first, or for the network.
+    pub fn is_caught_up(&mut self, desk: &Desk) -> bool {
+        desk.outgoing.has_no_command() && self.take_staged(desk) == Behind::No
+    }
+
+    /// Queues a message.
+    pub fn send_directly(&mut self, desk: &Desk, kind: Kind, payload: &[u8]) {
+        let mut taker = self.taker(desk, None);
+        if payload.len() <= SMALL_MESSAGE {
+            taker.send_copy(kind, payload);
+        } else {
+            taker.send(kind, desk.outgoing.copy(payload));
+        }
+    }
+
+    /// The socket was reported ready. TLS may have to read in order to write, and write in
+    /// order to read, so both are tried.
+    pub fn socket_is_ready(&mut self) {
+        self.readable = true;
+        self.writable = true;
+    }
+
+    /// Takes what is sent, writes, reads until the socket has no more, writes again. What arrives is
+    /// given to `deliver`, which empties it.
+    pub fn turn(&mut self, desk: &Desk, mut deliver: impl FnMut(&mut Vec<Arrival>)) {
+        while self.step(desk) && !self.session.is_over() {
+            self.deliver(desk, &mut deliver);
+        }
+        self.deliver(desk, &mut deliver);
+    }
+
+    /// A turn that ends as soon as `goes_on` says so after a step, so that the host can deliver
+    /// what arrived while the peer sends more, or after some steps. `goes_on` empties what it is given.
+    pub fn turn_of_host(
+        &mut self,
+        desk: &Desk,
+        mut goes_on: impl FnMut(&mut Vec<Arrival>) -> bool,
+    ) -> Turn {
+        let mut more = true;
+        let mut steps = 0;
+        while more && !self.session.is_over() && steps < HOST_STEPS {
+            more = self.step(desk);
+            steps += 1;
+            let mut has_room = true;
+            self.deliver(desk, &mut |arrivals| has_room = goes_on(arrivals));
+            if !has_room {
+                break;
+            }
+        }
+        if more { Turn::More } else { Turn::Blocked }
+    }
+
+    /// Whether anything was written since the last time this was asked.
+    pub fn take_written(&mut self) -> bool {
+        std::mem::take(&mut self.wrote)
+    }
+
+    /// Whether there is something to write now.
+    pub fn has_unsent(&self) -> bool {
+        self.behind == Behind::Yes || self.session.has_unsent()
+    }
+
+    /// Whether more may wait than is framed.
+    pub fn behind(&self) -> Behind {
+        self.behind
+    }
+
+    /// Whether the connection has ended.
+    pub fn is_over(&self) -> bool {
+        self.session.is_over()
+    }
+
+    /// When the next turn is due if nothing happens before.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.session.deadline()
+    }
+
+    /// The connection is over: how it ended. What arrived last is appended to `arrivals`.
+    pub fn end(mut self, desk: &Desk, arrivals: &mut Vec<Arrival>) -> Closed {
+        desk.flow.add(self.cost);
+        arrivals.append(&mut self.arrivals);
+        self.stream.close_write();
+        let outcome = self.session.outcome();
+        outcome.cloned().unwrap_or_else(Closed::dropped)
+    }
+
+    /// One chunk each way. True if there may be more to read, or there is more to write.
+    fn step(&mut self, desk: &Desk) -> bool {
+        let now = Instant::now();
+        self.heed_the_wish(desk, now);
+        // A socket is reported writable only when much of its buffer is free: one that takes a
+        // little is not stuck.
+        self.writable |= self.session.deadline().is_some_and(|at| at <= now);
+        self.behind = self.take_outgoing(desk, now);
+        self.write(desk, now);
+        let inflow = self.read(desk, now);
+        if self.session.tick(now, inflow) {
+            self.trim(desk);
+        }
+        if inflow == Inflow::More {
+            return true;
+        }
+        self.write(desk, now);
+        if self.session.hangs_up() && !self.half_closed {
+            self.half_closed = true;
+            self.stream.close_write();
+        }
+        // What ended the connection, if anything has.
+        if self.session.is_over() {
+            self.decode(desk, now);
+        }
+        self.behind == Behind::Yes && self.writable && !self.session.holds()
+    }
+
+    /// The host's wish to end counts from when it is made, not from when all that was sent
+    /// before is framed.
+    fn heed_the_wish(&mut self, desk: &Desk, now: Instant) {
+        if let Some(deadline) = desk.wish.abandoned()
+            && !self.session.is_abandoned()
+        {
+            self.session.abandon(deadline, now);
+        } else if desk.wish.is_made() {
+            self.session.want_close(now);
+        }
+    }
+
+    /// Hands over what arrived. The last arrivals go with the end, see [`end`](Self::end).
+    fn deliver(&mut self, desk: &Desk, deliver: &mut impl FnMut(&mut Vec<Arrival>)) {
+        if !self.session.is_over() {
+            desk.flow.add(std::mem::take(&mut self.cost));
+            deliver(&mut self.arrivals);
+        }
+    }
+
+    fn take_outgoing(&mut self, desk: &Desk, now: Instant) -> Behind {
+        let mut staged = std::mem::take(&mut self.staged);
+        let mut taker = self.taker(desk, Some(now));
+        let behind = desk.outgoing.take_into(&mut staged, &mut taker);
+        self.staged = staged;
+        behind
+    }
+
+    fn take_staged(&mut self, desk: &Desk) -> Behind {
+        let mut staged = std::mem::take(&mut self.staged);
+        let mut taker = self.taker(desk, None);
+        let behind = desk.outgoing.take_staged(&mut staged, &mut taker);
+        self.staged = staged;
+        behind
+    }
+
+    fn taker<'a>(&'a mut self, desk: &'a Desk, now: Option<Instant>) -> Taker<'a> {
+        Taker {
+            session: &mut self.session,
+            stats: &desk.stats,
+            now,
+        }
+    }
+
+    fn write(&mut self, desk: &Desk, now: Instant) {
+        self.session.commit_close(now);
+        while self.writable {
+            let bytes = self.session.transmit();
+            let result = if bytes.is_empty() {
+                self.stream.flush().map(|()| 0)
+            } else {
+                self.stream.write(bytes)
+            };
+            match result {
+                Ok(0) => return,
+                Ok(written) => {
+                    desk.outgoing
+                        .written(self.session.transmitted(written, now));
+                    self.wrote = true;
+                }
+                Err(error) => {
+                    // Where the connection is broken, reading will tell why, after the
+                    // messages that came before.
+                    self.writable = false;
+                    self.readable |= error.kind() != io::ErrorKind::WouldBlock;
+                }
+            }
+        }
+    }
+
+    /// Reads one chunk, after what was read before has been decoded.
+    fn read(&mut self, desk: &Desk, now: Instant) -> Inflow {
+        if !self.decode(desk, now) {
+            return Inflow::Stalled;
+        }
+        if !self.readable || self.session.is_over() {
+            return Inflow::Dry;
+        }
+        match self.stream.read(self.session.receive_buffer()) {
+            Ok(0) => {
+                self.readable = false;
+                self.session.ended(Error::Dropped(self.session.stage()));
+            }
+            Ok(_) => {
+                self.session.received(now);
+                return Inflow::More;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+            Err(error) => {
+                self.readable = false;
+                self.session.ended(Error::io(self.session.stage(), error));
+            }
+        }
+        Inflow::Dry
+    }
+
+    /// Makes arrivals of what was read. False: the host must deliver first.
+    fn decode(&mut self, desk: &Desk, now: Instant) -> bool {
+        loop {
+            let stalled = self.must_stall(desk);
+            if stalled && !self.reads_on(desk) {
+                self.count_received(desk);
+                return false;
+            }
+            match self.session.poll(now) {
+                None => {
+                    self.count_received(desk);
+                    return true;
+                }
+                Some(Output::Message(kind, payload)) => {
+                    desk.stats.messages_received.add(1);
+                    let cost = message_cost(&payload);
+                    if desk.wish.abandoned().is_none() && self.credit.grants(stalled, cost) {
+                        self.cost += cost;
+                        self.arrivals.push(Arrival::Message(kind, payload.into()));
+                    }
+                }
+                Some(Output::RoundTrip(rtt)) => desk.stats.round_trip(rtt),
+                Some(Output::Heard) => {}
+                Some(Output::Failed(error)) => {
+                    if self.cost == 0 && desk.flow.is_empty() {
+                        self.session.expect_no_answers();
+                    }
+                    self.arrivals.push(Arrival::Failed(Box::new(error)));
+                }
+            }
+        }
+    }
+
+    fn must_stall(&self, desk: &Desk) -> bool {
+        !self.session.is_over() && desk.flow.must_stall(self.cost)
+    }
+
+    /// What stops for a host that takes nothing is delivery, not the closing handshake: once the
+    /// host wants the end, the peer's Close is looked for behind what is discarded.
+    fn reads_on(&self, desk: &Desk) -> bool {
+        desk.wish.is_made()
+    }
+
+    /// What was read of messages so far, unfinished ones included.
+    fn count_received(&self, desk: &Desk) {
+        desk.stats
+            .bytes_received
+            .set(self.session.payload_received());
+    }
+
+    /// Gives back what a connection does not need that was quiet for a while.
+    fn trim(&mut self, desk: &Desk) {
+        desk.outgoing.trim();
+        self.staged.trim();
+        self.arrivals.shrink_to(0);
+    }
+}
+
+impl Credit {
+    /// Whether a message of this cost is handed over; if it is not, none after it is.
+    fn grants(&mut self, stalled: bool, cost: usize) -> bool {
+        match self {
+            Credit::Spent => false,
+            Credit::Left(_) if !stalled => true,
+            Credit::Left(left) if *left >= cost => {
+                *left -= cost;
+                true
+            }
+            Credit::Left(_) => {
+                *self = Credit::Spent;
+                false
+            }
+        }
+    }
+}
+
+/// The session as it takes messages, and counts them.
+struct Taker<'a> {
+    session: &'a mut Session,
+    stats: &'a Stats,
+    /// None where no Close can come.
+    now: Option<Instant>,
+}
+
+impl Taker<'_> {
+    /// What comes too late is never written, and stays counted as such.
+    fn count(&self, accepted: bool, length: usize) {
+        if accepted {
+            self.stats.messages_sent.add(1);
+            self.stats.bytes_sent.add(length as u64);
+        }
+    }
+}
+
+impl Take for Taker<'_> {
+    fn is_full(&self) -> bool {
+        self.session.is_full()
+    }
+
+    fn send_copy(&mut self, kind: Kind, payload: &[u8]) {
+        let accepted = self.session.send_copy(kind, payload);
+        self.count(accepted, payload.len());
+    }
+
+    fn send(&mut self, kind: Kind, payload: Bytes) {
+        let length = payload.len();
+        let accepted = self.session.send(kind, payload);
+        self.count(accepted, length);
+    }
+
+    fn close(&mut self, code: u16, reason: &str) {
+        let now = self.now.unwrap_or_else(Instant::now);
+        self.session.close(code, reason, now);
+    }
+}
