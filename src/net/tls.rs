@@ -4,9 +4,13 @@ mod failure;
 
 use std::{
     fmt,
-    io::{self, Read, Write},
+    io::{
+        self,
+        ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, Interrupted, WouldBlock},
+        Read, Write,
+    },
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use mio::{Interest, net::TcpStream};
@@ -105,7 +109,7 @@ impl TlsStream {
         match self.session.read(buffer) {
             // Without a close_notify the stream may be cut short. The closing handshake of
             // RFC 6455 tells whether it was, so this is an end like any other.
-            Err(error) if self.session.get_ref().ended && !would_block(&error) => Ok(0),
+            Err(error) if self.session.get_ref().ended && error.kind() != WouldBlock => Ok(0),
             result => result.map_err(failure::of_session),
         }
     }
@@ -141,27 +145,60 @@ impl TlsStream {
 #[derive(Debug)]
 struct Wire {
     socket: TcpStream,
-    established: bool,
+    /// The peer's end of the stream was read.
     ended: bool,
+    /// There until the session is established.
+    progress: Option<Progress>,
+}
+
+/// What the TLS library would hide of a handshake's socket.
+#[derive(Debug)]
+struct Progress {
+    /// A write failed, and the library was not told.
+    unsent: Option<io::Error>,
+    /// Where the peer's part ended: in the end of the stream or an error of the socket. It
+    /// outlives the library, which drops the socket with a failed handshake.
+    end: Arc<OnceLock<io::Error>>,
 }
 
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.socket.read(buffer)?;
-        if count == 0 && !buffer.is_empty() {
-            self.ended = true;
+        let mut result = self.socket.read(buffer);
+        let ended = matches!(result, Ok(0)) && !buffer.is_empty();
+        self.ended |= ended;
+        let Some(progress) = &mut self.progress else {
+            return result;
+        };
+        if ended {
             // As an error it comes back out of the handshake, which words its own otherwise.
-            if !self.established {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
+            let unsent = progress.unsent.take();
+            result = Err(unsent.unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()));
         }
-        Ok(count)
+        if let Err(error) = &result
+            && !matches!(error.kind(), WouldBlock | Interrupted)
+        {
+            // Only the first is the cause.
+            let _ = progress.end.set(failure::copy(error));
+        }
+        result
     }
 }
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.write(bytes)
+        let result = self.socket.write(bytes);
+        if let (Err(error), Some(progress)) = (&result, &mut self.progress)
+            && matches!(
+                error.kind(),
+                BrokenPipe | ConnectionAborted | ConnectionReset
+            )
+        {
+            // A peer that refuses us closes its socket behind its alert. A write that comes too
+            // late would end the handshake, and the alert would never be read.
+            progress.unsent = Some(failure::copy(error));
+            return Ok(bytes.len());
+        }
+        result
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -182,23 +219,29 @@ where
     let both = Interest::READABLE | Interest::WRITABLE;
     let registered = reactor.registry().register(&mut socket, SOCKET, both);
     registered.map_err(failed)?;
-    let mut progress = begin(Wire {
+    let end = Arc::default();
+    let mut step = begin(Wire {
         socket,
-        established: false,
         ended: false,
+        progress: Some(Progress {
+            unsent: None,
+            end: Arc::clone(&end),
+        }),
     });
     let mut session = loop {
         // Each step consumes the one before, so this is no call for `io::retry`.
-        progress = match progress {
+        step = match step {
             Ok(session) => break session,
             Err(HandshakeError::WouldBlock(unfinished)) => {
                 reactor.wait()?;
                 unfinished.handshake()
             }
-            Err(HandshakeError::Failure(error)) => return Err(failure::of_handshake(&error, peer)),
+            Err(HandshakeError::Failure(error)) => {
+                return Err(failure::of_handshake(&error, end.get(), peer));
+            }
         };
     };
-    session.get_mut().established = true;
+    session.get_mut().progress = None;
     let mut stream = TlsStream { session };
     let deregistered = reactor.registry().deregister(stream.socket_mut());
     deregistered.map_err(failed)?;
@@ -412,8 +455,4 @@ fn unfit(error: &impl fmt::Display) -> TlsError {
     let reason = reason(error);
     let text = format!("the options 'certificate' and 'key' cannot be used: {reason}");
     TlsError::InvalidUserData(text)
-}
-
-fn would_block(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
 }

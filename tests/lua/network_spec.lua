@@ -44,6 +44,25 @@ describe("an answer to the handshake", function()
     assert.are.equal(("x"):rep(64 * 1024), failure.handshake_response.response)
   end)
 
+  it("that refuses counts although its body does not end", function()
+    local params = { timeout = 300 }
+    local code = websocket.ERROR_OPERATION
+    local failure = assert_failure(url("/slow"), params, code, "handshake")
+    assert.are.equal(403, failure.handshake_response.status)
+    assert.are.equal("no entry", failure.handshake_response.response)
+  end)
+
+  it("that refuses counts although the request was not read", function()
+    local unwelcoming = peer.raw("unwelcoming")
+    -- More than the system keeps: it is still being written when the server is gone.
+    local params = { headers = { ["X-Large"] = ("x"):rep(16 * 1024 * 1024) } }
+    local code = websocket.ERROR_OPERATION
+    local failure = assert_failure(unwelcoming:url(), params, code, "handshake")
+    assert.are.equal(401, failure.handshake_response.status)
+    assert.are.equal("no entry", failure.handshake_response.response)
+    unwelcoming:stop()
+  end)
+
   it("may come byte by byte", function()
     local recorded = recorder.new({
       CONNECTED = function(connection)

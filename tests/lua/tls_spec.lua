@@ -105,6 +105,21 @@ describe("TLS", function()
     end
   end)
 
+  it("says that a server wants a certificate, however late it is asked for", function()
+    if not program.installed("openssl") then
+      return pending("openssl is not installed")
+    end
+    local server = program.demanding_tls("rsa")
+    local url = ("wss://rsa.localhost:%d/"):format(server.port)
+    local code = websocket.ERROR_SSL_HANDSHAKE_FAILED
+    local params = trusting()
+    assert_failure(url, params, code, "refused the connection")
+    -- In TLS 1.3 the server refuses when it is our turn to speak, and then hears no more.
+    params.headers = { ["X-Large"] = ("x"):rep(16 * 1024 * 1024) }
+    assert_failure(url, params, code, "refused the connection")
+    server:stop()
+  end)
+
   with_nginx("can be told another name, or to accept everything", function()
     assert_echo(target:url("unrelated.localhost"), trusting({ server_name = "one.localhost" }))
     local reckless = { tls = { dangerously_skip_verification = true } }

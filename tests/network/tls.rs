@@ -1,8 +1,8 @@
 //! TLS against nginx, against our own server, and against servers that are none.
 
 use std::{
-    io::Write,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     process::Command,
     sync::OnceLock,
     thread,
@@ -19,7 +19,7 @@ use websocket::{
 
 use crate::{
     certificates::{self, content, directory, path, text},
-    peers::{GENEROUS, drain, ends_when_cancelled, exchange, reactor, serve},
+    peers::{Cut, GENEROUS, drain, ends_when_cancelled, exchange, reactor, serve},
     programs::{Program, free_port, installed, write_configuration},
 };
 
@@ -602,4 +602,37 @@ fn a_renewed_certificate_is_read_again() {
     refusal(nginx.tls, "rsa.localhost", &options);
     std::fs::write(&file, content("root.pem")).expect("it is ours");
     connect(nginx.tls, "rsa.localhost", &options).expect("the root is trusted now");
+}
+
+/// Reads until a server's first flight in TLS 1.2 is there: it ends with an empty
+/// ServerHelloDone (RFC 5246 section 7.4.5), which is not encrypted.
+fn first_flight(server: &mut TcpStream) -> Vec<u8> {
+    let mut flight = Vec::new();
+    let mut buffer = [0; 4096];
+    while !flight.ends_with(&[14, 0, 0, 0]) {
+        let count = server.read(&mut buffer).expect("the server answers");
+        assert!(count > 0, "the server ends");
+        flight.extend_from_slice(&buffer[..count]);
+    }
+    flight
+}
+
+#[test]
+fn an_alert_is_read_although_the_answer_to_what_stands_before_it_cannot_be_written() {
+    let server = own_server("rsa.pem", "rsa.key");
+    let refusing = serve(move |mut client| {
+        let mut hello = [0; 4096];
+        let count = client.read(&mut hello).expect("a client comes");
+        let mut server = TcpStream::connect(server).expect("it listens");
+        server.write_all(&hello[..count]).expect("it reads");
+        let mut answer = first_flight(&mut server);
+        // A fatal alert, access_denied (RFC 5246 section 7.2).
+        answer.extend_from_slice(&[21, 3, 3, 0, 2, 2, 49]);
+        client.write_all(&answer).expect("there is room for it");
+        Cut::Reset.end(client);
+    });
+    for _ in 0..5 {
+        let message = refusal(refusing.port(), "rsa.localhost", &trusting());
+        assert!(message.contains("refused the connection"), "{message}");
+    }
 }

@@ -4,9 +4,14 @@ use std::{error::Error as _, fmt, io};
 
 use crate::error::{Error, Stage, TlsError};
 
-/// Why a handshake with `peer` failed.
-pub(super) fn of_handshake(error: &native_tls::Error, peer: &str) -> Error {
-    if let Some(cause) = io_cause(error) {
+/// Why a handshake with `peer` failed. `end` is the socket's own error, which not every library
+/// hands on.
+pub(super) fn of_handshake(
+    error: &native_tls::Error,
+    end: Option<&io::Error>,
+    peer: &str,
+) -> Error {
+    if let Some(cause) = io_cause(error).or(end) {
         return match cause.kind() {
             io::ErrorKind::UnexpectedEof => Error::Dropped(Stage::Tls),
             _ => Error::Io(Stage::Tls, copy(cause)),
@@ -30,7 +35,7 @@ fn io_cause(error: &native_tls::Error) -> Option<&io::Error> {
     None
 }
 
-fn copy(error: &io::Error) -> io::Error {
+pub(super) fn copy(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
         None => error.kind().into(),
@@ -112,5 +117,29 @@ pub(super) fn reason(error: &impl fmt::Display) -> String {
     match text.strip_prefix("error:") {
         Some(fields) => fields.split(':').nth(3).unwrap_or(fields).to_owned(),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sockets_own_error_counts_where_the_library_hides_it() {
+        let Err(hiding) = native_tls::Certificate::from_der(b"no certificate") else {
+            panic!("no certificate was read");
+        };
+        assert!(io_cause(&hiding).is_none(), "{hiding:?}");
+        let ended = io::ErrorKind::UnexpectedEof.into();
+        let error = of_handshake(&hiding, Some(&ended), "'h.example'");
+        assert!(matches!(error, Error::Dropped(Stage::Tls)), "{error:?}");
+        let reset = io::ErrorKind::ConnectionReset.into();
+        let error = of_handshake(&hiding, Some(&reset), "'h.example'");
+        assert!(matches!(error, Error::Io(Stage::Tls, _)), "{error:?}");
+        let error = of_handshake(&hiding, None, "'h.example'");
+        assert!(
+            matches!(error, Error::Tls(TlsError::Handshake(_))),
+            "{error:?}"
+        );
     }
 }

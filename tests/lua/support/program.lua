@@ -160,6 +160,16 @@ function program.node_tls(name)
   return start(("exec node %sserver_tls.mjs %d %s"):format(SOURCE, port, files), port)
 end
 
+-- OpenSSL's own server, which lets in nobody without a certificate of ours.
+function program.demanding_tls(name)
+  local port = program.free_port()
+  local command = "exec openssl s_server -quiet -www -Verify 1 -verify_return_error -accept %d"
+    .. " -cert %s -key %s -CAfile %s"
+  local identity = { program.path(name .. ".pem"), program.path(name .. ".key") }
+  local root = program.path("root.pem")
+  return start(command:format(port, identity[1], identity[2], root), port)
+end
+
 -- A server that answers the handshake as the path says.
 function program.answers()
   local output = assert(io.popen(BOUNDED .. "build/venv/bin/python tests/peers/answers.py", "r"))
