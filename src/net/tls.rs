@@ -10,7 +10,7 @@ use std::{
         Read, Write,
     },
     net::IpAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
 };
 
 use mio::{Interest, net::TcpStream};
@@ -19,7 +19,7 @@ use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsAcceptor, T
 use super::{
     Reactor, SOCKET, Stream,
     credentials::{self, invalid},
-    offload::offload,
+    offload::Pool,
     pins::{self, Pin},
 };
 use crate::error::{Error, Stage, TlsError};
@@ -69,17 +69,19 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Reads the certificate (with its chain) and the key, as the options of a client are read.
-    pub fn new(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self, Error> {
-        let certificate = credentials::load("certificate", certificate.as_ref());
-        let identity = certificate.and_then(|certificate| {
-            let key = load_key(&certificate, Some(key.as_ref()))?;
-            check_pair(&certificate, &key)?;
-            identity(&certificate, &key)
-        });
-        TlsAcceptor::new(identity.map_err(Error::Tls)?)
-            .map(|acceptor| Self { acceptor })
-            .map_err(|error| Error::Tls(unfit(&error)))
+    /// Reads the certificate (with its chain) and the key, as the options of a client are read,
+    /// and sleeps in `reactor` meanwhile.
+    pub fn new(
+        certificate: impl AsRef<[u8]>,
+        key: impl AsRef<[u8]>,
+        reactor: &mut Reactor,
+    ) -> Result<Self, Error> {
+        reactor.enter(Stage::Tls);
+        let certificate = credentials::load("certificate", certificate.as_ref(), reactor)?;
+        let key = load_key(&certificate, Some(key.as_ref()), reactor)?;
+        let made = ACCEPTORS.ask((certificate, key), reactor)?;
+        let acceptor = made.map_err(Error::Tls)?;
+        Ok(Self { acceptor })
     }
 
     /// Makes an accepted socket a TLS stream.
@@ -294,37 +296,46 @@ fn check_pins(stream: &TlsStream, pins: &[Pin], name: &str) -> Result<(), TlsErr
 const KEPT_CONNECTORS: usize = 16;
 
 /// The connectors in the order of their last use.
-static CONNECTORS: Mutex<Vec<(Recipe, Arc<Slot>)>> = Mutex::new(Vec::new());
+static KEPT: Mutex<Vec<(Recipe, TlsConnector)>> = Mutex::new(Vec::new());
 
-/// A connector, once it is made. Who makes it holds the lock; the others wait for it.
-type Slot = Mutex<Option<TlsConnector>>;
+/// Where connectors are made.
+static CONNECTORS: LazyLock<Pool<Recipe, Result<TlsConnector, TlsError>>> =
+    LazyLock::new(|| Pool::new("websocket-tls", Recipe::make));
+
+/// Where acceptors are made.
+static ACCEPTORS: LazyLock<Pool<Pair, Result<TlsAcceptor, TlsError>>> =
+    LazyLock::new(|| Pool::new("websocket-tls", make_acceptor));
+
+/// A certificate and its key, or its password.
+type Pair = (Vec<u8>, Vec<u8>);
 
 /// All that a connector depends on, files read: a certificate that was renewed makes a new one.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Recipe {
     ca: Option<Vec<u8>>,
-    identity: Option<(Vec<u8>, Vec<u8>)>,
+    identity: Option<Pair>,
     min_version: Option<String>,
     skip_verification: bool,
 }
 
 impl Recipe {
-    fn load(options: &TlsOptions) -> Result<Self, TlsError> {
-        let ca = options.ca.as_deref();
-        let certificate = options.certificate.as_deref();
-        let identity = match certificate.map(|value| credentials::load("certificate", value)) {
-            Some(certificate) => {
-                let certificate = certificate?;
-                let key = load_key(&certificate, options.key.as_deref())?;
+    fn load(options: &TlsOptions, reactor: &mut Reactor) -> Result<Self, Error> {
+        let identity = match (&options.certificate, options.key.as_deref()) {
+            (Some(certificate), key) => {
+                let certificate = credentials::load("certificate", certificate, reactor)?;
+                let key = load_key(&certificate, key, reactor)?;
                 Some((certificate, key))
             }
-            None if options.key.is_some() => {
-                return Err(invalid("key", "needs the option 'certificate'"));
+            (None, Some(_)) => {
+                let error = invalid("key", "needs the option 'certificate'");
+                return Err(Error::Tls(error));
             }
-            None => None,
+            (None, None) => None,
         };
+        let ca = options.ca.as_deref();
+        let ca = ca.map(|value| credentials::load("ca", value, reactor));
         Ok(Self {
-            ca: ca.map(|value| credentials::load("ca", value)).transpose()?,
+            ca: ca.transpose()?,
             identity,
             min_version: options.min_version.clone(),
             skip_verification: options.dangerously_skip_verification,
@@ -355,33 +366,34 @@ impl Recipe {
 }
 
 fn connector(options: &TlsOptions, reactor: &mut Reactor) -> Result<TlsConnector, Error> {
-    let recipe = Recipe::load(options).map_err(Error::Tls)?;
-    let slot = slot(&recipe);
-    if let Ok(Some(connector)) = slot.try_lock().as_deref() {
-        return Ok(connector.clone());
+    let recipe = Recipe::load(options, reactor)?;
+    if let Some(connector) = kept(&recipe) {
+        return Ok(connector);
     }
-    let made = offload("websocket-tls", reactor, move || {
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(connector) = &*slot {
-            return Ok(connector.clone());
-        }
-        let connector = recipe.make()?;
-        *slot = Some(connector.clone());
-        Ok(connector)
-    })?;
-    made.map_err(Error::Tls)
+    let connector = CONNECTORS.ask(recipe.clone(), reactor)?;
+    let connector = connector.map_err(Error::Tls)?;
+    keep(recipe, &connector);
+    Ok(connector)
 }
 
-fn slot(recipe: &Recipe) -> Arc<Slot> {
-    let mut kept = CONNECTORS.lock().unwrap_or_else(PoisonError::into_inner);
-    let entry = match kept.iter().position(|(known, _)| known == recipe) {
-        Some(index) => kept.remove(index),
-        None => (recipe.clone(), Arc::default()),
-    };
-    let slot = Arc::clone(&entry.1);
-    kept.insert(0, entry);
+fn kept(recipe: &Recipe) -> Option<TlsConnector> {
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let index = kept.iter().position(|(known, _)| known == recipe)?;
+    kept[..=index].rotate_right(1);
+    Some(kept[0].1.clone())
+}
+
+fn keep(recipe: Recipe, connector: &TlsConnector) {
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    // Several may have waited for the same one.
+    kept.retain(|(known, _)| *known != recipe);
+    kept.insert(0, (recipe, connector.clone()));
     kept.truncate(KEPT_CONNECTORS);
-    slot
+}
+
+fn make_acceptor((certificate, key): &Pair) -> Result<TlsAcceptor, TlsError> {
+    check_pair(certificate, key)?;
+    TlsAcceptor::new(identity(certificate, key)?).map_err(|error| unfit(&error))
 }
 
 fn protocol(version: &str) -> Result<Protocol, TlsError> {
@@ -415,14 +427,19 @@ fn authorities(bytes: &[u8]) -> Result<Vec<Certificate>, TlsError> {
 
 /// The key of a PEM certificate as PKCS#8 (it may stand in the same text), or the password of
 /// a PKCS#12 one.
-fn load_key(certificate: &[u8], key: Option<&[u8]>) -> Result<Vec<u8>, TlsError> {
+fn load_key(
+    certificate: &[u8],
+    key: Option<&[u8]>,
+    reactor: &mut Reactor,
+) -> Result<Vec<u8>, Error> {
     if !credentials::is_pem(certificate) {
         return Ok(key.unwrap_or_default().to_vec());
     }
-    match key {
-        Some(key) => credentials::pkcs8_key(&credentials::load("key", key)?),
+    let read = match key {
+        Some(key) => credentials::pkcs8_key(&credentials::load("key", key, reactor)?),
         None => credentials::pkcs8_key(certificate),
-    }
+    };
+    read.map_err(Error::Tls)
 }
 
 /// A connector refuses a key that is not the certificate's. An acceptor would drop it

@@ -241,6 +241,26 @@ describe("a cause of failure has its number:", function()
     assert.are.equal("true true ", output)
   end)
 
+  it("no thread left", function()
+    if not program.has_limited_user() then
+      return pending("we cannot be another user")
+    end
+    -- One for `timeout`, one for the interpreter.
+    local output = program.lua(
+      [[
+        local websocket = require("websocket")
+        websocket.connect("ws://127.0.0.1:9/", nil, function(_, _, data)
+          if data.event == websocket.EVENT_ERROR then
+            io.write(tostring(data.error == websocket.ERROR_SOCKET_RESOURCE), " ", data.message)
+          end
+        end)
+        websocket.run()
+      ]],
+      program.limited_user(2)
+    )
+    assert.truthy(output:find("^true .*cannot start a thread"), output)
+  end)
+
   it("no route, or a forbidden one", function()
     if not (program.installed("ip") and program.has_namespaces()) then
       return pending("there are no network namespaces for us, or no ip")

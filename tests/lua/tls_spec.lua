@@ -261,6 +261,25 @@ describe("TLS", function()
     encrypted:stop()
   end)
 
+  it("waits no longer than `timeout` for a file", function()
+    local fifo = os.tmpname()
+    os.remove(fifo)
+    assert(os.execute("mkfifo " .. fifo))
+    local silent = peer.raw("silent")
+    local url = silent:url():gsub("^ws:", "wss:")
+    local code = websocket.ERROR_SOCKET_TIMEOUT
+    assert_failure(url, { timeout = 200, tls = { ca = fifo } }, code, "stage 'tls'")
+    local identity = { certificate = fifo, key = program.path("rsa.key") }
+    local server, message, listening = websocket.listen({ timeout = 200, tls = identity }, print)
+    assert.is_nil(server)
+    assert.truthy(message:find("200 ms", 1, true), message)
+    assert.are.equal(code, listening)
+    silent:stop()
+    -- Opened for both directions, it keeps nobody waiting, and ends for who reads.
+    assert(io.open(fifo, "r+")):close()
+    os.remove(fifo)
+  end)
+
   it("does not serve with a key that is not its certificate's", function()
     for _, key in ipairs({ "ecdsa.key", "client-rsa.key", "nowhere" }) do
       local identity = { certificate = program.path("rsa.pem"), key = program.path(key) }
