@@ -55,7 +55,7 @@ describe("TLS", function()
       other = "is not for 'other.localhost'",
       ["a.b.wildcard"] = "is not for 'a.b.wildcard.localhost'",
       selfsigned = "is self-signed",
-      stranged = "has an unknown issuer",
+      stranged = "has an unknown issuer: `tls.ca`",
       incomplete = "has an unknown issuer",
     }) do
       local code = websocket.ERROR_SSL_HANDSHAKE_FAILED

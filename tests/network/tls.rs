@@ -135,8 +135,8 @@ fn bad_certificates_are_refused_in_plain_words() {
             "deep.any.wildcard.localhost",
             "is not for 'deep.any.wildcard.localhost'",
         ),
-        ("selfsigned.localhost", "is self-signed"),
-        ("stranged.localhost", "has an unknown issuer"),
+        ("selfsigned.localhost", "is self-signed: `tls.ca`"),
+        ("stranged.localhost", "has an unknown issuer: `tls.ca`"),
         ("incomplete.localhost", "has an unknown issuer"),
     ] {
         let message = refusal(nginx.tls, host, &trusting());
