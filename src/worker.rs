@@ -27,11 +27,7 @@ use crate::{
 };
 
 /// Starts a worker that connects to `url`. Every failure is an event, the system's too.
-pub fn connect(
-    url: String,
-    mut config: ConnectConfig,
-    workers: &Arc<Workers>,
-) -> Arc<Connection> {
+pub fn connect(url: String, mut config: ConnectConfig, workers: &Arc<Workers>) -> Arc<Connection> {
     // Here, not in the worker: the host may set a variable as soon as this returns.
     config.proxy.read_environment();
     let limits = config.limits.clone();
