@@ -104,7 +104,7 @@ local websocket = {}
 ---@field self? any handed to the callback as its first argument
 ---@field max_connections? integer
 ---@field tls? websocket.identity
----@field timeout? number milliseconds for a client's handshake
+---@field timeout? number milliseconds for a client's handshake, and for `listen` itself to read its files and to resolve its host; 3000
 ---@field compression? boolean|websocket.compression
 ---@field max_message_size? integer
 ---@field max_receive_queue? integer

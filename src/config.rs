@@ -84,7 +84,8 @@ pub struct ListenConfig {
     pub protocols: Vec<String>,
     /// Header fields to add to the answer of every upgrade.
     pub headers: Vec<(String, String)>,
-    /// How long a client may take for TLS and the HTTP upgrade.
+    /// How long a client may take for TLS and the HTTP upgrade, and how long `listen` may block
+    /// to read the certificate and the key and to resolve the host.
     pub timeout: Duration,
     /// Connections beyond this many are answered with 503.
     pub max_connections: usize,

@@ -8,7 +8,7 @@ use crate::{
     config::ConnectConfig,
     error::{Error, HandshakeError, Stage},
     established::{Established, register},
-    handshake::{ClientHandshake, ClientRequest},
+    handshake::{Accepted, ClientHandshake, ClientRequest},
     net::{
         Endpoint, Proxy, Reactor, Stream, TcpStream, dial,
         io::{read_some, write_all},
@@ -72,7 +72,7 @@ fn upgrade(
     reactor: &mut Reactor,
 ) -> Result<Established, Error> {
     reactor.enter(Stage::Handshake);
-    let mut handshake = ClientHandshake::new(ClientRequest {
+    let handshake = ClientHandshake::new(ClientRequest {
         host: endpoint.host_header(),
         target: endpoint.target.clone(),
         headers: config.headers,
@@ -80,17 +80,8 @@ fn upgrade(
         protocols: config.protocols,
         compression: config.limits.compression,
     });
-    write_all(&mut stream, handshake.request(), reactor)?;
     let mut received = BytesMut::with_capacity(2048);
-    let mut end_of_stream = false;
-    let accepted = loop {
-        let answer = handshake.poll(&mut received, end_of_stream);
-        match answer.map_err(Error::Handshake)? {
-            Some(accepted) => break accepted,
-            None if end_of_stream => return Err(Error::Handshake(HandshakeError::Closed)),
-            None => end_of_stream = read_some(&mut stream, &mut received, reactor)? == 0,
-        }
-    };
+    let accepted = ask(handshake, &mut stream, &mut received, reactor)?;
     Ok(Established {
         role: Role::Client,
         stream,
@@ -101,4 +92,34 @@ fn upgrade(
         response: Some(accepted.response),
         request: None,
     })
+}
+
+/// Sends the request and reads the answer. A server may refuse, in HTTP or in TLS, before it has
+/// read the whole request: so what it said is read after a failed write too.
+fn ask(
+    mut handshake: ClientHandshake,
+    stream: &mut Stream,
+    received: &mut BytesMut,
+    reactor: &mut Reactor,
+) -> Result<Accepted, Error> {
+    let unsent = write_all(stream, handshake.request(), reactor).err();
+    let mut end_of_stream = false;
+    let failure = loop {
+        match handshake.poll(received, end_of_stream) {
+            Ok(Some(accepted)) => return Ok(accepted),
+            Ok(None) => {}
+            Err(HandshakeError::Closed) => break Error::Handshake(HandshakeError::Closed),
+            Err(error) => return Err(Error::Handshake(error)),
+        }
+        match read_some(stream, received, reactor) {
+            Ok(read) => end_of_stream = read == 0,
+            Err(error) => break error,
+        }
+    };
+    match (failure, handshake.cut_short(), unsent) {
+        (Error::Cancelled, ..) => Err(Error::Cancelled),
+        (_, Some(refusal), _) => Err(Error::Handshake(refusal)),
+        (failure @ Error::Tls(_), ..) | (failure, _, None) => Err(failure),
+        (_, _, Some(unsent)) => Err(unsent),
+    }
 }

@@ -74,108 +74,53 @@ pub enum SocketError {
 }
 
 impl SocketError {
-    /// Every number with its name in Lua: `ERROR_` + the first, and `SocketError.` + the second.
-    pub const NAMES: [(SocketError, &'static str, &'static str); 24] = [
-        (SocketError::Unknown, "UNKNOWN", "UnknownSocketError"),
-        (
-            SocketError::ConnectionRefused,
-            "CONNECTION_REFUSED",
-            "ConnectionRefusedError",
-        ),
-        (
-            SocketError::RemoteHostClosed,
-            "REMOTE_HOST_CLOSED",
-            "RemoteHostClosedError",
-        ),
-        (
-            SocketError::HostNotFound,
-            "HOST_NOT_FOUND",
-            "HostNotFoundError",
-        ),
-        (
-            SocketError::SocketAccess,
-            "SOCKET_ACCESS",
-            "SocketAccessError",
-        ),
-        (
-            SocketError::SocketResource,
-            "SOCKET_RESOURCE",
-            "SocketResourceError",
-        ),
-        (
-            SocketError::SocketTimeout,
-            "SOCKET_TIMEOUT",
-            "SocketTimeoutError",
-        ),
-        (
-            SocketError::DatagramTooLarge,
-            "DATAGRAM_TOO_LARGE",
-            "DatagramTooLargeError",
-        ),
-        (SocketError::Network, "NETWORK", "NetworkError"),
-        (
-            SocketError::AddressInUse,
-            "ADDRESS_IN_USE",
-            "AddressInUseError",
-        ),
+    /// Every number with its name in Lua, which has `ERROR_` before it.
+    pub const NAMES: [(SocketError, &'static str); 24] = [
+        (SocketError::Unknown, "UNKNOWN"),
+        (SocketError::ConnectionRefused, "CONNECTION_REFUSED"),
+        (SocketError::RemoteHostClosed, "REMOTE_HOST_CLOSED"),
+        (SocketError::HostNotFound, "HOST_NOT_FOUND"),
+        (SocketError::SocketAccess, "SOCKET_ACCESS"),
+        (SocketError::SocketResource, "SOCKET_RESOURCE"),
+        (SocketError::SocketTimeout, "SOCKET_TIMEOUT"),
+        (SocketError::DatagramTooLarge, "DATAGRAM_TOO_LARGE"),
+        (SocketError::Network, "NETWORK"),
+        (SocketError::AddressInUse, "ADDRESS_IN_USE"),
         (
             SocketError::SocketAddressNotAvailable,
             "SOCKET_ADDRESS_NOT_AVAILABLE",
-            "SocketAddressNotAvailableError",
         ),
         (
             SocketError::UnsupportedSocketOperation,
             "UNSUPPORTED_SOCKET_OPERATION",
-            "UnsupportedSocketOperationError",
         ),
         (
             SocketError::ProxyAuthenticationRequired,
             "PROXY_AUTHENTICATION_REQUIRED",
-            "ProxyAuthenticationRequiredError",
         ),
-        (
-            SocketError::SslHandshakeFailed,
-            "SSL_HANDSHAKE_FAILED",
-            "SslHandshakeFailedError",
-        ),
+        (SocketError::SslHandshakeFailed, "SSL_HANDSHAKE_FAILED"),
         (
             SocketError::UnfinishedSocketOperation,
             "UNFINISHED_SOCKET_OPERATION",
-            "UnfinishedSocketOperationError",
         ),
         (
             SocketError::ProxyConnectionRefused,
             "PROXY_CONNECTION_REFUSED",
-            "ProxyConnectionRefusedError",
         ),
         (
             SocketError::ProxyConnectionClosed,
             "PROXY_CONNECTION_CLOSED",
-            "ProxyConnectionClosedError",
         ),
         (
             SocketError::ProxyConnectionTimeout,
             "PROXY_CONNECTION_TIMEOUT",
-            "ProxyConnectionTimeoutError",
         ),
-        (
-            SocketError::ProxyNotFound,
-            "PROXY_NOT_FOUND",
-            "ProxyNotFoundError",
-        ),
-        (
-            SocketError::ProxyProtocol,
-            "PROXY_PROTOCOL",
-            "ProxyProtocolError",
-        ),
-        (SocketError::Operation, "OPERATION", "OperationError"),
-        (SocketError::SslInternal, "SSL_INTERNAL", "SslInternalError"),
-        (
-            SocketError::SslInvalidUserData,
-            "SSL_INVALID_USER_DATA",
-            "SslInvalidUserDataError",
-        ),
-        (SocketError::Temporary, "TEMPORARY", "TemporaryError"),
+        (SocketError::ProxyNotFound, "PROXY_NOT_FOUND"),
+        (SocketError::ProxyProtocol, "PROXY_PROTOCOL"),
+        (SocketError::Operation, "OPERATION"),
+        (SocketError::SslInternal, "SSL_INTERNAL"),
+        (SocketError::SslInvalidUserData, "SSL_INVALID_USER_DATA"),
+        (SocketError::Temporary, "TEMPORARY"),
     ];
 
     /// What an operating system's error means, wherever it was met.
@@ -218,6 +163,13 @@ fn is_unsupported_family(error: &io::Error) -> bool {
     return error.raw_os_error() == Some(10047);
     #[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
     return error.raw_os_error() == Some(47);
+}
+
+/// What the system says of a thread that it could not start. `EAGAIN` means there that something
+/// is used up, and elsewhere "try again": a kind tells them apart.
+pub fn out_of_threads(error: io::Error) -> io::Error {
+    let text = format!("cannot start a thread: {error}");
+    io::Error::new(io::ErrorKind::OutOfMemory, text)
 }
 
 /// The server's answer to the handshake, good or bad.
@@ -403,14 +355,6 @@ impl Error {
                 HandshakeError::Refused(response) | HandshakeError::Unacceptable(_, response),
             ) => Some(response),
             _ => None,
-        }
-    }
-
-    /// The close code of the DISCONNECTED that follows: ours for a violation, 1006 otherwise.
-    pub fn close_code(&self) -> u16 {
-        match self {
-            Error::Violation(violation) => violation.code,
-            _ => 1006,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     accept::Accepting,
     config::ListenConfig,
     error::{Error, Stage},
-    net::{self, TcpListener, tls::Acceptor},
+    net::{self, Reactor, TcpListener, tls::Acceptor},
     worker,
     workers::{Stop, Workers},
 };
@@ -52,13 +52,16 @@ impl Listener {
     }
 }
 
-/// Binds at once and accepts from then on.
+/// Binds and accepts from then on. Blocks while files are read and a name is resolved: at most for
+/// the configuration's `timeout`.
 pub fn listen(config: ListenConfig, workers: &Arc<Workers>) -> Result<Server, Error> {
-    let identity = config.tls.as_ref();
-    let tls = identity.map(|it| Acceptor::new(&it.certificate, &it.key));
-    let tls = tls.transpose()?;
-    let mut socket = net::listen(&config.host, config.port)?;
     let failed = |error| Error::Io(Stage::Connect, error);
+    let mut reactor = Reactor::new(Arc::default(), config.timeout).map_err(failed)?;
+    let identity = config.tls.as_ref();
+    let tls = identity.map(|it| Acceptor::new(&it.certificate, &it.key, &mut reactor));
+    let tls = tls.transpose()?;
+    let mut socket = net::listen(&config.host, config.port, &mut reactor)?;
+    drop(reactor);
     let address = socket.local_addr().map_err(failed)?;
     let poll = Poll::new().map_err(failed)?;
     poll.registry()

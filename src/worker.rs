@@ -27,7 +27,9 @@ use crate::{
 };
 
 /// Starts a worker that connects to `url`. Every failure is an event, the system's too.
-pub fn connect(url: String, config: ConnectConfig, workers: &Arc<Workers>) -> Arc<Connection> {
+pub fn connect(url: String, mut config: ConnectConfig, workers: &Arc<Workers>) -> Arc<Connection> {
+    // Here, not in the worker: the host may set a variable as soon as this returns.
+    config.proxy.read_environment();
     let limits = config.limits.clone();
     let timeout = config.timeout;
     let config = Box::new(config);

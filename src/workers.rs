@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use crate::event::EventQueue;
+use crate::{error::out_of_threads, event::EventQueue};
 
 /// Enough for every stage, TLS included (measured).
 const STACK_SIZE: usize = 256 * 1024;
@@ -78,7 +78,8 @@ impl Workers {
             .spawn(move || {
                 let _end = End { workers, id };
                 work();
-            })?;
+            })
+            .map_err(out_of_threads)?;
         roll.alive.insert(id, (worker, handle));
         Ok(())
     }

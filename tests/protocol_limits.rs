@@ -334,3 +334,78 @@ fn inflated_messages_take_little_more_than_their_size() {
     let limit = COUNT * SIZE + (450 << 10);
     assert!(held < limit as isize, "{held}, not {limit}");
 }
+
+/// What one end has to say, at the other end.
+fn deliver(from: &mut Protocol, to: &mut Protocol) -> Vec<Vec<u8>> {
+    let mut messages = Vec::new();
+    loop {
+        from.commit_close();
+        let bytes = from.transmit();
+        if bytes.is_empty() {
+            return messages;
+        }
+        feed(to, bytes);
+        let count = bytes.len();
+        from.advance(count);
+        while let Some(event) = to.poll().expect("no rule is broken") {
+            if let Incoming::Message { payload, .. } = event {
+                messages.push(payload.into_bytes().to_vec());
+            }
+        }
+    }
+}
+
+fn agreed(config: &Config) -> Agreement {
+    let answer = extension::accept(&extension::offer(config), config);
+    let answer = answer.expect("our own offer is well-formed");
+    answer.expect("our own offer is acceptable").0
+}
+
+#[test]
+fn an_idle_connection_gives_deflates_memory_back() {
+    let text = |index: usize| format!("message {index} of a talk, much like the others").repeat(8);
+    for (takeover, messages, kept) in [(false, 100, 0), (true, 3, 2 << 10), (true, 1000, 32 << 10)]
+    {
+        let config = Config {
+            client_no_context_takeover: !takeover,
+            server_no_context_takeover: !takeover,
+            ..Config::default()
+        };
+        let new = |role| Protocol::new(role, 1 << 20, Some(agreed(&config)));
+        let mut ends = [new(Role::Client), new(Role::Server)];
+        let (_, held, peak) = measure(|| {
+            for index in 0..messages {
+                for (from, to) in [(0, 1), (1, 0)] {
+                    let text = text(index);
+                    let [from, to] = ends
+                        .get_disjoint_mut([from, to])
+                        .expect("two different ends");
+                    from.send(Kind::Text, Bytes::from(text.clone()));
+                    assert_eq!(deliver(from, to), [text.as_bytes()]);
+                }
+            }
+            for end in &mut ends {
+                end.trim();
+            }
+        });
+        // Both ends have compressed and decompressed.
+        assert!(peak > (2 * 340) << 10, "the allocator counts: {peak}");
+        assert!(
+            held <= 2 * (kept + 1024),
+            "takeover {takeover}, {messages} messages: {held}"
+        );
+    }
+}
+
+#[test]
+fn a_message_that_ends_within_a_block_cannot_be_followed_by_another_after_trimming() {
+    let mut end = Protocol::new(Role::Client, 1 << 20, Some(agreement()));
+    // A stored block of ten bytes, of which five come, and four by the tail.
+    feed(&mut end, b"\xc2\x0a\x00\x0a\x00\xf5\xffhello");
+    assert!(matches!(end.poll(), Ok(Some(Incoming::Message { .. }))));
+    end.trim();
+    feed(&mut end, b"\xc2\x01x");
+    let violation = end.poll().expect_err("nobody knows what it points at");
+    assert_eq!(violation.code, 1007);
+    assert!(violation.rule.contains("within a block"), "{violation:?}");
+}

@@ -81,7 +81,8 @@ impl ClientHandshake {
     /// # Errors
     ///
     /// Whatever is no acceptable 101. A refusal comes with its body: whole where its length is
-    /// told, else what arrives before the end of the stream.
+    /// told, else what arrives before the end of the stream. At that end there is always an
+    /// answer or an error.
     pub fn poll(
         &mut self,
         received: &mut BytesMut,
@@ -113,6 +114,12 @@ impl ClientHandshake {
                 _ => self.refusal = Some(Arriving::new(response)),
             }
         }
+    }
+
+    /// The refusal whose body has not come whole, where no more of it will.
+    pub fn cut_short(&mut self) -> Option<HandshakeError> {
+        let refused = self.refusal.take()?;
+        Some(HandshakeError::Refused(Box::new(refused.response)))
     }
 
     /// RFC 6455 section 4.1, what a client must check.

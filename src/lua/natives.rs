@@ -54,7 +54,7 @@ fn constants(lua: &Lua) -> Result<Table> {
     for (name, code) in CLOSE_CODES {
         table.set(format!("CLOSE_{name}"), code)?;
     }
-    for (error, name, _) in SocketError::NAMES {
+    for (error, name) in SocketError::NAMES {
         table.set(format!("ERROR_{name}"), error as i32)?;
     }
     Ok(table)

@@ -1,22 +1,51 @@
 //! What a script gives as `ca`, `certificate` and `key`: PEM text, DER bytes or a file's path.
 
-use std::{fmt, fs, path::Path};
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    sync::LazyLock,
+};
 
 use data_encoding::BASE64;
 
-use super::der;
-use crate::error::TlsError;
+use super::{Reactor, der, offload::Pool};
+use crate::error::{Error, TlsError};
+
+/// The longest file that is read: many times all the issuers that a system trusts.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+/// A disk may be slow, and a FIFO has an end only when its writer is done.
+static FILES: LazyLock<Pool<String, Result<Vec<u8>, String>>> =
+    LazyLock::new(|| Pool::new("websocket-files", |path| read(path)));
 
 /// The bytes that an option means: itself where it is PEM or DER, a file's content where it
-/// is a path.
-pub(super) fn load(option: &str, value: &[u8]) -> Result<Vec<u8>, TlsError> {
+/// is a path. Sleeps in `reactor` while a file is read.
+pub(super) fn load(option: &str, value: &[u8], reactor: &mut Reactor) -> Result<Vec<u8>, Error> {
     if is_pem(value) || is_der(value) {
         return Ok(value.to_vec());
     }
     let path = std::str::from_utf8(value)
-        .map_err(|_| invalid(option, "is neither PEM text nor a file's path"))?;
-    fs::read(Path::new(path))
-        .map_err(|error| invalid(option, format_args!("cannot read '{path}': {error}")))
+        .map_err(|_| Error::Tls(invalid(option, "is neither PEM text nor a file's path")))?;
+    let content = FILES.ask(path.to_owned(), reactor)?;
+    content.map_err(|error| {
+        let reason = format_args!("cannot read '{path}': {error}");
+        Error::Tls(invalid(option, reason))
+    })
+}
+
+fn read(path: &str) -> Result<Vec<u8>, String> {
+    let within_limit = |path| -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        let mut file = File::open(path)?.take(MAX_FILE + 1);
+        file.read_to_end(&mut content)?;
+        Ok(content)
+    };
+    let content = within_limit(path).map_err(|error| error.to_string())?;
+    if content.len() as u64 > MAX_FILE {
+        return Err(format!("it is longer than {} MiB", MAX_FILE >> 20));
+    }
+    Ok(content)
 }
 
 /// Whether bytes hold PEM text (RFC 7468).

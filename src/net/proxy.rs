@@ -11,6 +11,7 @@ use url::{Host, Url};
 
 use super::{Endpoint, Reactor, SOCKET, dial::race, resolve::lookup};
 use crate::error::{Error, ProxyError, Stage};
+pub use environment::Environment;
 use exchange::Exchange;
 
 /// Which proxy a connection takes.
@@ -19,10 +20,21 @@ pub enum ProxyChoice {
     /// The one that the environment names for the endpoint, if any.
     #[default]
     Environment,
+    /// The same, by an environment that was read before.
+    Read(Environment),
     /// None, whatever the environment says.
     Never,
     /// The one with this URL: `http://` or `socks5://`, with user and password.
     Url(String),
+}
+
+impl ProxyChoice {
+    /// Reads the environment, if it is to be asked, so that [`Proxy::select`] does not.
+    pub fn read_environment(&mut self) {
+        if *self == ProxyChoice::Environment {
+            *self = ProxyChoice::Read(Environment::read());
+        }
+    }
 }
 
 /// A proxy on the way to an endpoint.
@@ -51,15 +63,13 @@ struct Credentials {
 impl Proxy {
     /// The proxy on the way to `endpoint`. None is the direct way.
     pub fn select(choice: &ProxyChoice, endpoint: &Endpoint) -> Result<Option<Self>, Error> {
-        match choice {
-            ProxyChoice::Never => Ok(None),
-            ProxyChoice::Url(url) => Self::parse(url).map(Some),
-            ProxyChoice::Environment => environment::select(endpoint, |name| {
-                std::env::var(name).ok().filter(|value| !value.is_empty())
-            })
-            .map(|url| Self::parse(&url))
-            .transpose(),
-        }
+        let named = match choice {
+            ProxyChoice::Never => None,
+            ProxyChoice::Url(url) => return Self::parse(url).map(Some),
+            ProxyChoice::Environment => Environment::read().select(endpoint),
+            ProxyChoice::Read(environment) => environment.select(endpoint),
+        };
+        named.map(|url| Self::parse(&url)).transpose()
     }
 
     /// Reads a proxy's URL. One without a scheme is `http`.

@@ -1,16 +1,38 @@
 //! From a host's name to its addresses.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::LazyLock,
+};
 
 use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType, getaddrinfo};
 
-use super::{Reactor, offload::offload};
+use super::{Reactor, offload::Pool};
 use crate::error::{Error, Stage};
+
+/// The system's resolver blocks.
+static RESOLVER: LazyLock<Pool<String, Answer>> =
+    LazyLock::new(|| Pool::new("websocket-dns", |host| ask_system(host)));
+
+/// What the system says of a name. The addresses have no port.
+type Answer = Result<Vec<SocketAddr>, Failure>;
+
+/// Why the system has no address for a name.
+#[derive(Clone)]
+enum Failure {
+    /// The number of the operating system's error.
+    System(i32),
+    Resolver {
+        reason: String,
+        temporary: bool,
+    },
+}
 
 /// The addresses of `host`, in the order of the system's preference (RFC 6724).
 ///
-/// Addresses and the special names of RFC 6761 are answered at once. The system's resolver
-/// blocks, so it runs on a detached thread.
+/// Addresses and the special names of RFC 6761 are answered at once. All other names are asked
+/// for on a few threads of the process, and each only once at a time.
 pub fn resolve(host: &str, port: u16, reactor: &mut Reactor) -> Result<Vec<SocketAddr>, Error> {
     reactor.enter(Stage::Resolve);
     lookup(host, port, reactor)
@@ -22,15 +44,15 @@ pub(super) fn lookup(
     port: u16,
     reactor: &mut Reactor,
 ) -> Result<Vec<SocketAddr>, Error> {
-    answer_at_once(host, port).unwrap_or_else(|| {
-        let name = host.to_owned();
-        offload("websocket-dns", reactor, move || ask_system(&name, port))?
-    })
-}
-
-/// [`resolve`] for callers that may block.
-pub(super) fn lookup_blocking(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
-    answer_at_once(host, port).unwrap_or_else(|| ask_system(host, port))
+    if let Some(answer) = answer_at_once(host, port) {
+        return answer;
+    }
+    let answer = RESOLVER.ask(host.to_owned(), reactor)?;
+    let mut addresses = answer.map_err(|failure| failure.of(host))?;
+    for address in &mut addresses {
+        address.set_port(port);
+    }
+    Ok(addresses)
 }
 
 /// Whether a name or an address means this machine.
@@ -55,7 +77,7 @@ fn answer_at_once(host: &str, port: u16) -> Option<Result<Vec<SocketAddr>, Error
     }
     special_name(host).map(|name| match name {
         SpecialName::Localhost => Ok(loopback(port)),
-        SpecialName::Invalid => Err(not_found(host)),
+        SpecialName::Invalid => Err(Failure::unknown().of(host)),
     })
 }
 
@@ -78,41 +100,52 @@ fn loopback(port: u16) -> Vec<SocketAddr> {
     ]
 }
 
-fn ask_system(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+fn ask_system(host: &str) -> Answer {
     let hints = AddrInfoHints {
         socktype: SockType::Stream.into(),
         ..AddrInfoHints::default()
     };
-    let entries =
-        getaddrinfo(Some(host), None, Some(hints)).map_err(|error| failure(host, error))?;
+    let entries = getaddrinfo(Some(host), None, Some(hints)).map_err(Failure::from)?;
     // An address of a family that is not IP is of no use here, so it is passed over.
-    let mut addresses: Vec<SocketAddr> = entries.flatten().map(|entry| entry.sockaddr).collect();
+    let addresses: Vec<SocketAddr> = entries.flatten().map(|entry| entry.sockaddr).collect();
     if addresses.is_empty() {
-        return Err(not_found(host));
-    }
-    for address in &mut addresses {
-        address.set_port(port);
+        return Err(Failure::unknown());
     }
     Ok(addresses)
 }
 
-fn failure(host: &str, error: LookupError) -> Error {
-    let temporary = matches!(error.kind(), LookupErrorKind::Again);
-    let error = std::io::Error::from(error);
-    if error.raw_os_error().is_some() {
-        return Error::Io(Stage::Resolve, error);
-    }
-    Error::Resolve {
-        host: host.to_owned(),
-        reason: error.to_string(),
-        temporary,
+impl From<LookupError> for Failure {
+    fn from(error: LookupError) -> Self {
+        let temporary = matches!(error.kind(), LookupErrorKind::Again);
+        let error = io::Error::from(error);
+        match error.raw_os_error() {
+            Some(number) => Failure::System(number),
+            None => Failure::Resolver {
+                reason: error.to_string(),
+                temporary,
+            },
+        }
     }
 }
 
-fn not_found(host: &str) -> Error {
-    Error::Resolve {
-        host: host.to_owned(),
-        reason: "the name is not known".to_owned(),
-        temporary: false,
+impl Failure {
+    fn unknown() -> Self {
+        Failure::Resolver {
+            reason: "the name is not known".to_owned(),
+            temporary: false,
+        }
+    }
+
+    fn of(self, host: &str) -> Error {
+        match self {
+            Failure::System(number) => {
+                Error::Io(Stage::Resolve, io::Error::from_raw_os_error(number))
+            }
+            Failure::Resolver { reason, temporary } => Error::Resolve {
+                host: host.to_owned(),
+                reason,
+                temporary,
+            },
+        }
     }
 }

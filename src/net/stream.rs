@@ -101,11 +101,6 @@ impl Stream {
         self.socket().peer_addr().ok()
     }
 
-    /// The address at this end.
-    pub fn local_address(&self) -> Option<SocketAddr> {
-        self.socket().local_addr().ok()
-    }
-
     /// Whether the stream is encrypted.
     pub fn is_secure(&self) -> bool {
         matches!(self.transport, Transport::Tls(_))

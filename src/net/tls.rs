@@ -4,9 +4,13 @@ mod failure;
 
 use std::{
     fmt,
-    io::{self, Read, Write},
+    io::{
+        self,
+        ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, Interrupted, WouldBlock},
+        Read, Write,
+    },
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
 };
 
 use mio::{Interest, net::TcpStream};
@@ -15,7 +19,7 @@ use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsAcceptor, T
 use super::{
     Reactor, SOCKET, Stream,
     credentials::{self, invalid},
-    offload::offload,
+    offload::Pool,
     pins::{self, Pin},
 };
 use crate::error::{Error, Stage, TlsError};
@@ -65,17 +69,19 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Reads the certificate (with its chain) and the key, as the options of a client are read.
-    pub fn new(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self, Error> {
-        let certificate = credentials::load("certificate", certificate.as_ref());
-        let identity = certificate.and_then(|certificate| {
-            let key = load_key(&certificate, Some(key.as_ref()))?;
-            check_pair(&certificate, &key)?;
-            identity(&certificate, &key)
-        });
-        TlsAcceptor::new(identity.map_err(Error::Tls)?)
-            .map(|acceptor| Self { acceptor })
-            .map_err(|error| Error::Tls(unfit(&error)))
+    /// Reads the certificate (with its chain) and the key, as the options of a client are read,
+    /// and sleeps in `reactor` meanwhile.
+    pub fn new(
+        certificate: impl AsRef<[u8]>,
+        key: impl AsRef<[u8]>,
+        reactor: &mut Reactor,
+    ) -> Result<Self, Error> {
+        reactor.enter(Stage::Tls);
+        let certificate = credentials::load("certificate", certificate.as_ref(), reactor)?;
+        let key = load_key(&certificate, Some(key.as_ref()), reactor)?;
+        let made = ACCEPTORS.ask((certificate, key), reactor)?;
+        let acceptor = made.map_err(Error::Tls)?;
+        Ok(Self { acceptor })
     }
 
     /// Makes an accepted socket a TLS stream.
@@ -105,7 +111,7 @@ impl TlsStream {
         match self.session.read(buffer) {
             // Without a close_notify the stream may be cut short. The closing handshake of
             // RFC 6455 tells whether it was, so this is an end like any other.
-            Err(error) if self.session.get_ref().ended && !would_block(&error) => Ok(0),
+            Err(error) if self.session.get_ref().ended && error.kind() != WouldBlock => Ok(0),
             result => result.map_err(failure::of_session),
         }
     }
@@ -141,27 +147,60 @@ impl TlsStream {
 #[derive(Debug)]
 struct Wire {
     socket: TcpStream,
-    established: bool,
+    /// The peer's end of the stream was read.
     ended: bool,
+    /// There until the session is established.
+    progress: Option<Progress>,
+}
+
+/// What the TLS library would hide of a handshake's socket.
+#[derive(Debug)]
+struct Progress {
+    /// A write failed, and the library was not told.
+    unsent: Option<io::Error>,
+    /// Where the peer's part ended: in the end of the stream or an error of the socket. It
+    /// outlives the library, which drops the socket with a failed handshake.
+    end: Arc<OnceLock<io::Error>>,
 }
 
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.socket.read(buffer)?;
-        if count == 0 && !buffer.is_empty() {
-            self.ended = true;
+        let mut result = self.socket.read(buffer);
+        let ended = matches!(result, Ok(0)) && !buffer.is_empty();
+        self.ended |= ended;
+        let Some(progress) = &mut self.progress else {
+            return result;
+        };
+        if ended {
             // As an error it comes back out of the handshake, which words its own otherwise.
-            if !self.established {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
+            let unsent = progress.unsent.take();
+            result = Err(unsent.unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()));
         }
-        Ok(count)
+        if let Err(error) = &result
+            && !matches!(error.kind(), WouldBlock | Interrupted)
+        {
+            // Only the first is the cause.
+            let _ = progress.end.set(failure::copy(error));
+        }
+        result
     }
 }
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.write(bytes)
+        let result = self.socket.write(bytes);
+        if let (Err(error), Some(progress)) = (&result, &mut self.progress)
+            && matches!(
+                error.kind(),
+                BrokenPipe | ConnectionAborted | ConnectionReset
+            )
+        {
+            // A peer that refuses us closes its socket behind its alert. A write that comes too
+            // late would end the handshake, and the alert would never be read.
+            progress.unsent = Some(failure::copy(error));
+            return Ok(bytes.len());
+        }
+        result
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -182,23 +221,29 @@ where
     let both = Interest::READABLE | Interest::WRITABLE;
     let registered = reactor.registry().register(&mut socket, SOCKET, both);
     registered.map_err(failed)?;
-    let mut progress = begin(Wire {
+    let end = Arc::default();
+    let mut step = begin(Wire {
         socket,
-        established: false,
         ended: false,
+        progress: Some(Progress {
+            unsent: None,
+            end: Arc::clone(&end),
+        }),
     });
     let mut session = loop {
         // Each step consumes the one before, so this is no call for `io::retry`.
-        progress = match progress {
+        step = match step {
             Ok(session) => break session,
             Err(HandshakeError::WouldBlock(unfinished)) => {
                 reactor.wait()?;
                 unfinished.handshake()
             }
-            Err(HandshakeError::Failure(error)) => return Err(failure::of_handshake(&error, peer)),
+            Err(HandshakeError::Failure(error)) => {
+                return Err(failure::of_handshake(&error, end.get(), peer));
+            }
         };
     };
-    session.get_mut().established = true;
+    session.get_mut().progress = None;
     let mut stream = TlsStream { session };
     let deregistered = reactor.registry().deregister(stream.socket_mut());
     deregistered.map_err(failed)?;
@@ -251,37 +296,46 @@ fn check_pins(stream: &TlsStream, pins: &[Pin], name: &str) -> Result<(), TlsErr
 const KEPT_CONNECTORS: usize = 16;
 
 /// The connectors in the order of their last use.
-static CONNECTORS: Mutex<Vec<(Recipe, Arc<Slot>)>> = Mutex::new(Vec::new());
+static KEPT: Mutex<Vec<(Recipe, TlsConnector)>> = Mutex::new(Vec::new());
 
-/// A connector, once it is made. Who makes it holds the lock; the others wait for it.
-type Slot = Mutex<Option<TlsConnector>>;
+/// Where connectors are made.
+static CONNECTORS: LazyLock<Pool<Recipe, Result<TlsConnector, TlsError>>> =
+    LazyLock::new(|| Pool::new("websocket-tls", Recipe::make));
+
+/// Where acceptors are made.
+static ACCEPTORS: LazyLock<Pool<Pair, Result<TlsAcceptor, TlsError>>> =
+    LazyLock::new(|| Pool::new("websocket-tls", make_acceptor));
+
+/// A certificate and its key, or its password.
+type Pair = (Vec<u8>, Vec<u8>);
 
 /// All that a connector depends on, files read: a certificate that was renewed makes a new one.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Recipe {
     ca: Option<Vec<u8>>,
-    identity: Option<(Vec<u8>, Vec<u8>)>,
+    identity: Option<Pair>,
     min_version: Option<String>,
     skip_verification: bool,
 }
 
 impl Recipe {
-    fn load(options: &TlsOptions) -> Result<Self, TlsError> {
-        let ca = options.ca.as_deref();
-        let certificate = options.certificate.as_deref();
-        let identity = match certificate.map(|value| credentials::load("certificate", value)) {
-            Some(certificate) => {
-                let certificate = certificate?;
-                let key = load_key(&certificate, options.key.as_deref())?;
+    fn load(options: &TlsOptions, reactor: &mut Reactor) -> Result<Self, Error> {
+        let identity = match (&options.certificate, options.key.as_deref()) {
+            (Some(certificate), key) => {
+                let certificate = credentials::load("certificate", certificate, reactor)?;
+                let key = load_key(&certificate, key, reactor)?;
                 Some((certificate, key))
             }
-            None if options.key.is_some() => {
-                return Err(invalid("key", "needs the option 'certificate'"));
+            (None, Some(_)) => {
+                let error = invalid("key", "needs the option 'certificate'");
+                return Err(Error::Tls(error));
             }
-            None => None,
+            (None, None) => None,
         };
+        let ca = options.ca.as_deref();
+        let ca = ca.map(|value| credentials::load("ca", value, reactor));
         Ok(Self {
-            ca: ca.map(|value| credentials::load("ca", value)).transpose()?,
+            ca: ca.transpose()?,
             identity,
             min_version: options.min_version.clone(),
             skip_verification: options.dangerously_skip_verification,
@@ -312,33 +366,34 @@ impl Recipe {
 }
 
 fn connector(options: &TlsOptions, reactor: &mut Reactor) -> Result<TlsConnector, Error> {
-    let recipe = Recipe::load(options).map_err(Error::Tls)?;
-    let slot = slot(&recipe);
-    if let Ok(Some(connector)) = slot.try_lock().as_deref() {
-        return Ok(connector.clone());
+    let recipe = Recipe::load(options, reactor)?;
+    if let Some(connector) = kept(&recipe) {
+        return Ok(connector);
     }
-    let made = offload("websocket-tls", reactor, move || {
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(connector) = &*slot {
-            return Ok(connector.clone());
-        }
-        let connector = recipe.make()?;
-        *slot = Some(connector.clone());
-        Ok(connector)
-    })?;
-    made.map_err(Error::Tls)
+    let connector = CONNECTORS.ask(recipe.clone(), reactor)?;
+    let connector = connector.map_err(Error::Tls)?;
+    keep(recipe, &connector);
+    Ok(connector)
 }
 
-fn slot(recipe: &Recipe) -> Arc<Slot> {
-    let mut kept = CONNECTORS.lock().unwrap_or_else(PoisonError::into_inner);
-    let entry = match kept.iter().position(|(known, _)| known == recipe) {
-        Some(index) => kept.remove(index),
-        None => (recipe.clone(), Arc::default()),
-    };
-    let slot = Arc::clone(&entry.1);
-    kept.insert(0, entry);
+fn kept(recipe: &Recipe) -> Option<TlsConnector> {
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let index = kept.iter().position(|(known, _)| known == recipe)?;
+    kept[..=index].rotate_right(1);
+    Some(kept[0].1.clone())
+}
+
+fn keep(recipe: Recipe, connector: &TlsConnector) {
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    // Several may have waited for the same one.
+    kept.retain(|(known, _)| *known != recipe);
+    kept.insert(0, (recipe, connector.clone()));
     kept.truncate(KEPT_CONNECTORS);
-    slot
+}
+
+fn make_acceptor((certificate, key): &Pair) -> Result<TlsAcceptor, TlsError> {
+    check_pair(certificate, key)?;
+    TlsAcceptor::new(identity(certificate, key)?).map_err(|error| unfit(&error))
 }
 
 fn protocol(version: &str) -> Result<Protocol, TlsError> {
@@ -372,14 +427,19 @@ fn authorities(bytes: &[u8]) -> Result<Vec<Certificate>, TlsError> {
 
 /// The key of a PEM certificate as PKCS#8 (it may stand in the same text), or the password of
 /// a PKCS#12 one.
-fn load_key(certificate: &[u8], key: Option<&[u8]>) -> Result<Vec<u8>, TlsError> {
+fn load_key(
+    certificate: &[u8],
+    key: Option<&[u8]>,
+    reactor: &mut Reactor,
+) -> Result<Vec<u8>, Error> {
     if !credentials::is_pem(certificate) {
         return Ok(key.unwrap_or_default().to_vec());
     }
-    match key {
-        Some(key) => credentials::pkcs8_key(&credentials::load("key", key)?),
+    let read = match key {
+        Some(key) => credentials::pkcs8_key(&credentials::load("key", key, reactor)?),
         None => credentials::pkcs8_key(certificate),
-    }
+    };
+    read.map_err(Error::Tls)
 }
 
 /// A connector refuses a key that is not the certificate's. An acceptor would drop it
@@ -412,8 +472,4 @@ fn unfit(error: &impl fmt::Display) -> TlsError {
     let reason = reason(error);
     let text = format!("the options 'certificate' and 'key' cannot be used: {reason}");
     TlsError::InvalidUserData(text)
-}
-
-fn would_block(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
 }

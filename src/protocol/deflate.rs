@@ -1,11 +1,13 @@
 //! permessage-deflate (RFC 7692): what is asked for, what was agreed, and the two streams.
 //!
 //! The only file that names `flate2`. A compressor with a 15-bit window takes 312 KiB and a
-//! decompressor 48 KiB, so neither is made before the first message that needs it.
+//! decompressor 48 KiB, so neither is made before the first message that needs it, and an idle
+//! connection has neither: `trim` leaves no more than the part of the window that the peer may
+//! still point at.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::{Role, violation};
+use super::{Role, violation, window::copying_block};
 use crate::error::Violation;
 
 /// What one end asks of permessage-deflate.
@@ -77,6 +79,8 @@ impl Agreement {
                 Role::Server => self.client,
             },
             stream: None,
+            reach: 0,
+            window: Some(Vec::new()),
             ended: false,
         }
     }
@@ -159,12 +163,11 @@ impl Compressor {
         }
     }
 
-    /// Gives back what the next message does not need.
+    /// Gives everything back. What comes next is compressed without what came before, which
+    /// every piece of a message may be: the last one ended at a byte.
     pub fn trim(&mut self) {
         self.scratch = Vec::new();
-        if self.parameters.no_context_takeover {
-            self.stream = None;
-        }
+        self.stream = None;
     }
 }
 
@@ -172,6 +175,11 @@ impl Compressor {
 pub(super) struct Decompressor {
     parameters: Parameters,
     stream: Option<Box<Decompress>>,
+    /// How many bytes of output the stream remembers, at most the size of its window.
+    reach: usize,
+    /// What a stream that was given back remembered. None where the last message ended within a
+    /// block, so that this could not be read.
+    window: Option<Vec<u8>>,
     /// The input so far ends with a block that said it was the last.
     ended: bool,
 }
@@ -185,19 +193,31 @@ impl Decompressor {
         limit: usize,
     ) -> Result<(), Violation> {
         let bits = self.parameters.window_bits.max(MIN_WINDOW_BITS);
-        let stream = self
-            .stream
-            .get_or_insert_with(|| Box::new(Decompress::new_with_window_bits(false, bits)));
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            none => {
+                let stream = none.insert(Box::new(Decompress::new_with_window_bits(false, bits)));
+                match std::mem::take(&mut self.window) {
+                    Some(window) => remember(stream, &window)?,
+                    None => return ends_within_a_block(),
+                }
+                stream
+            }
+        };
         let mut input = piece;
         loop {
             if output.len() == output.capacity() {
                 grow(output, input.len(), limit);
             }
             if self.ended && !input.is_empty() {
-                restart(stream, output, bits)?;
+                // What follows may point back at the message so far, which the stream forgets.
+                let window = &output[output.len().saturating_sub(1 << bits)..];
+                stream.reset(false);
+                remember(stream, window)?;
+                self.reach = window.len();
                 self.ended = false;
             }
-            let start = stream.total_in();
+            let (start, length) = (stream.total_in(), output.len());
             let status = stream.decompress_vec(input, output, FlushDecompress::Sync);
             let Ok(status) = status else {
                 return violation(
@@ -213,6 +233,7 @@ impl Decompressor {
                 );
             }
             self.ended = status == Status::StreamEnd;
+            self.reach = (self.reach + output.len() - length).min(1 << bits);
             let room = output.len() < output.capacity();
             if input.is_empty() && room || self.ended && input.is_empty() {
                 return Ok(());
@@ -238,6 +259,7 @@ impl Decompressor {
             if let Some(stream) = &mut self.stream {
                 stream.reset(false);
             }
+            self.reach = 0;
             self.ended = false;
         }
         Ok(())
@@ -252,18 +274,23 @@ impl Decompressor {
         output.reserve(1);
         match stream.decompress_vec(&[1, 0, 0, 0xff, 0xff], output, FlushDecompress::Sync) {
             Ok(Status::StreamEnd) if output.len() == before => Ok(()),
-            _ => violation(
-                1007,
-                "a compressed message ends within a block (RFC 7692 section 7.2.2)",
-            ),
+            _ => ends_within_a_block(),
         }
     }
 
-    /// Gives back what the next message does not need.
+    /// Gives back all but the part of the window that the next message may point at. To be
+    /// called between two messages.
     pub fn trim(&mut self) {
-        if self.parameters.no_context_takeover && !self.ended {
-            self.stream = None;
-        }
+        let Some(mut stream) = self.stream.take() else {
+            return;
+        };
+        // A stream that ended is begun anew whatever it remembers.
+        let reach = match self.ended {
+            true => 0,
+            false => std::mem::take(&mut self.reach),
+        };
+        self.window = window_of(&mut stream, reach);
+        self.reach = self.window.as_ref().map_or(0, Vec::len);
     }
 }
 
@@ -274,11 +301,8 @@ fn grow(output: &mut Vec<u8>, input: usize, limit: usize) {
     output.reserve_exact(step.min(room));
 }
 
-/// Goes on behind a block that said it was the last. What follows may point back at the message
-/// so far, which the stream has forgotten.
-fn restart(stream: &mut Decompress, output: &[u8], bits: u8) -> Result<(), Violation> {
-    stream.reset(false);
-    let window = &output[output.len().saturating_sub(1 << bits)..];
+/// Lets a new stream point back at what another one has put out.
+fn remember(stream: &mut Decompress, window: &[u8]) -> Result<(), Violation> {
     if window.is_empty() {
         return Ok(());
     }
@@ -289,4 +313,29 @@ fn restart(stream: &mut Decompress, output: &[u8], bits: u8) -> Result<(), Viola
             "a compressed message is no DEFLATE stream (RFC 7692 section 7.2.2)",
         ),
     }
+}
+
+/// The last `reach` bytes that a stream has put out, which it is of no use after. None if it
+/// does not stand between two blocks.
+fn window_of(stream: &mut Decompress, reach: usize) -> Option<Vec<u8>> {
+    let mut window = Vec::new();
+    if reach == 0 {
+        return Some(window);
+    }
+    let (block, length) = copying_block(reach);
+    window.reserve_exact(length + 1);
+    let status = stream.decompress_vec(&block, &mut window, FlushDecompress::Sync);
+    if !matches!(status, Ok(Status::StreamEnd)) || window.len() != length {
+        return None;
+    }
+    window.truncate(reach);
+    window.shrink_to_fit();
+    Some(window)
+}
+
+fn ends_within_a_block<T>() -> Result<T, Violation> {
+    violation(
+        1007,
+        "a compressed message ends within a block (RFC 7692 section 7.2.2)",
+    )
 }

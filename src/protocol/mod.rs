@@ -65,6 +65,7 @@ mod payload;
 mod reader;
 mod recycle;
 mod utf8;
+mod window;
 mod writer;
 
 /// Which end of the connection this is.

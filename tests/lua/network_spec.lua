@@ -44,6 +44,25 @@ describe("an answer to the handshake", function()
     assert.are.equal(("x"):rep(64 * 1024), failure.handshake_response.response)
   end)
 
+  it("that refuses counts although its body does not end", function()
+    local params = { timeout = 300 }
+    local code = websocket.ERROR_OPERATION
+    local failure = assert_failure(url("/slow"), params, code, "handshake")
+    assert.are.equal(403, failure.handshake_response.status)
+    assert.are.equal("no entry", failure.handshake_response.response)
+  end)
+
+  it("that refuses counts although the request was not read", function()
+    local unwelcoming = peer.raw("unwelcoming")
+    -- More than the system keeps: it is still being written when the server is gone.
+    local params = { headers = { ["X-Large"] = ("x"):rep(16 * 1024 * 1024) } }
+    local code = websocket.ERROR_OPERATION
+    local failure = assert_failure(unwelcoming:url(), params, code, "handshake")
+    assert.are.equal(401, failure.handshake_response.status)
+    assert.are.equal("no entry", failure.handshake_response.response)
+    unwelcoming:stop()
+  end)
+
   it("may come byte by byte", function()
     local recorded = recorder.new({
       CONNECTED = function(connection)
@@ -220,6 +239,26 @@ describe("a cause of failure has its number:", function()
       "ulimit -n 64;"
     )
     assert.are.equal("true true ", output)
+  end)
+
+  it("no thread left", function()
+    if not program.has_limited_user() then
+      return pending("we cannot be another user")
+    end
+    -- One for `timeout`, one for the interpreter.
+    local output = program.lua(
+      [[
+        local websocket = require("websocket")
+        websocket.connect("ws://127.0.0.1:9/", nil, function(_, _, data)
+          if data.event == websocket.EVENT_ERROR then
+            io.write(tostring(data.error == websocket.ERROR_SOCKET_RESOURCE), " ", data.message)
+          end
+        end)
+        websocket.run()
+      ]],
+      program.limited_user(2)
+    )
+    assert.truthy(output:find("^true .*cannot start a thread"), output)
   end)
 
   it("no route, or a forbidden one", function()

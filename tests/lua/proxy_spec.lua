@@ -169,4 +169,27 @@ hosts_file @DIRECTORY@/hosts]]
     local failure = assert_failure(backend:url(), params, code)
     assert.is_nil(failure.message:find("secret", 1, true))
   end)
+
+  it("is the one that the environment names when `connect` is called", function()
+    if not pcall(require, "ffi") then
+      return pending("without LuaJIT's ffi no script can set a variable")
+    end
+    local output = program.lua(([[
+      local ffi = require("ffi")
+      local websocket = require("websocket")
+      ffi.cdef("int setenv(const char *name, const char *value, int overwrite);")
+      local function connect(value)
+        websocket.connect("ws://nobody.invalid/", { delay = 100 }, function(_, _, data)
+          if data.event == websocket.EVENT_ERROR then
+            io.write(data.stage, " ")
+          end
+        end)
+        ffi.C.setenv("all_proxy", value, 1)
+        websocket.run()
+      end
+      connect("socks5://127.0.0.1:%d")
+      connect("")
+    ]]):format(peer.closed_port()))
+    assert.are.equal("resolve proxy ", output)
+  end)
 end)

@@ -55,7 +55,7 @@ describe("TLS", function()
       other = "is not for 'other.localhost'",
       ["a.b.wildcard"] = "is not for 'a.b.wildcard.localhost'",
       selfsigned = "is self-signed",
-      stranged = "has an unknown issuer",
+      stranged = "has an unknown issuer: `tls.ca`",
       incomplete = "has an unknown issuer",
     }) do
       local code = websocket.ERROR_SSL_HANDSHAKE_FAILED
@@ -103,6 +103,21 @@ describe("TLS", function()
       assert.are.equal(400, failure.handshake_response.status)
       assert.truthy(failure.handshake_response.response:find("SSL certificate"))
     end
+  end)
+
+  it("says that a server wants a certificate, however late it is asked for", function()
+    if not program.installed("openssl") then
+      return pending("openssl is not installed")
+    end
+    local server = program.demanding_tls("rsa")
+    local url = ("wss://rsa.localhost:%d/"):format(server.port)
+    local code = websocket.ERROR_SSL_HANDSHAKE_FAILED
+    local params = trusting()
+    assert_failure(url, params, code, "refused the connection")
+    -- In TLS 1.3 the server refuses when it is our turn to speak, and then hears no more.
+    params.headers = { ["X-Large"] = ("x"):rep(16 * 1024 * 1024) }
+    assert_failure(url, params, code, "refused the connection")
+    server:stop()
   end)
 
   with_nginx("can be told another name, or to accept everything", function()
@@ -244,6 +259,25 @@ describe("TLS", function()
     end
     plain:stop()
     encrypted:stop()
+  end)
+
+  it("waits no longer than `timeout` for a file", function()
+    local fifo = os.tmpname()
+    os.remove(fifo)
+    assert(os.execute("mkfifo " .. fifo))
+    local silent = peer.raw("silent")
+    local url = silent:url():gsub("^ws:", "wss:")
+    local code = websocket.ERROR_SOCKET_TIMEOUT
+    assert_failure(url, { timeout = 200, tls = { ca = fifo } }, code, "stage 'tls'")
+    local identity = { certificate = fifo, key = program.path("rsa.key") }
+    local server, message, listening = websocket.listen({ timeout = 200, tls = identity }, print)
+    assert.is_nil(server)
+    assert.truthy(message:find("200 ms", 1, true), message)
+    assert.are.equal(code, listening)
+    silent:stop()
+    -- Opened for both directions, it keeps nobody waiting, and ends for who reads.
+    assert(io.open(fifo, "r+")):close()
+    os.remove(fifo)
   end)
 
   it("does not serve with a key that is not its certificate's", function()

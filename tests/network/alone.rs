@@ -35,6 +35,13 @@ pub fn in_own_process(test: &str, wrapper: &[&str], body: impl FnOnce()) {
     assert!(text.contains("1 passed"), "{text}{errors}");
 }
 
+/// The threads and the open descriptors of this process, where the system tells: elsewhere no
+/// test sees what is left over.
+#[cfg(not(target_os = "linux"))]
+pub fn threads_and_descriptors() -> (usize, usize) {
+    (0, 0)
+}
+
 /// The threads and the open descriptors of this process.
 #[cfg(target_os = "linux")]
 pub fn threads_and_descriptors() -> (usize, usize) {

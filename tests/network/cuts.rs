@@ -153,6 +153,8 @@ fn handshake_through(server: Server, length: usize, cut: Cut) -> Result<usize, E
 
 /// Passes on up to `length` bytes of what the server sends, then cuts.
 fn relay(client: TcpStream, (server, forward): Server, length: usize, cut: Cut) -> usize {
+    // A reset before the client speaks might come before it has seen that it is connected.
+    let _ = client.peek(&mut [0]);
     let upstream = TcpStream::connect(server).expect("it listens");
     let (mut from_client, mut to_server) = (
         client.try_clone().expect("a descriptor"),

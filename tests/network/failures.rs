@@ -1,6 +1,7 @@
 //! Each cause of a failure and its number. Those of proxies and of TLS are in their files.
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io::{self, Read},
     net::{Ipv4Addr, SocketAddr, UdpSocket},
@@ -16,7 +17,7 @@ use websocket::{
 };
 
 use crate::{
-    alone::in_own_process,
+    alone::{in_own_process, threads_and_descriptors},
     peers::{ClosedPort, Cut, GENEROUS, ends_when_cancelled, reactor, serve},
     programs::{installed, skipped},
 };
@@ -80,17 +81,7 @@ fn a_name_server_that_does_not_answer() {
     let test = "failures::a_name_server_that_does_not_answer";
     let namespace = ["unshare", "--map-root-user", "--net", "--mount"];
     in_own_process(test, &namespace, || {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        run("ip link set lo up");
-        for (file, text) in [
-            ("nsswitch.conf", "hosts: files dns\n"),
-            ("resolv.conf", "nameserver 127.0.0.1\n"),
-        ] {
-            let ours = directory.join(file);
-            fs::write(&ours, text).expect("the directory is ours");
-            run(&format!("mount --bind {} /etc/{file}", ours.display()));
-        }
-        let _silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).expect("the namespace is ours");
+        let _silent = silent_name_server();
 
         let mut impatient = reactor(Duration::from_millis(100));
         let error = resolve("h.example", 80, &mut impatient).expect_err("nobody answers");
@@ -104,6 +95,79 @@ fn a_name_server_that_does_not_answer() {
             resolve("h.example", 80, reactor).expect_err("nobody answers")
         });
     });
+}
+
+#[test]
+fn many_attempts_at_a_silent_name_server_take_few_threads_and_leave_no_descriptor() {
+    if !has_namespaces() {
+        return;
+    }
+    let test =
+        "failures::many_attempts_at_a_silent_name_server_take_few_threads_and_leave_no_descriptor";
+    let namespace = ["unshare", "--map-root-user", "--net", "--mount"];
+    in_own_process(test, &namespace, || {
+        let _silent = silent_name_server();
+        let (threads, descriptors) = threads_and_descriptors();
+        for index in 0..300 {
+            // What stands in line behind those that hang times out as they do.
+            let mut impatient = reactor(Duration::from_millis(1));
+            let host = format!("h{index}.example");
+            let error = resolve(&host, 80, &mut impatient).expect_err("nobody answers");
+            assert!(
+                matches!(error, Error::Timeout(Stage::Resolve, _)),
+                "{error:?}"
+            );
+        }
+        let now = threads_and_descriptors();
+        assert!(now.0 <= threads + 16, "{threads} threads became {}", now.0);
+        // The system's resolver has a socket for each.
+        assert!(
+            now.1 <= descriptors + 2 * 16,
+            "{descriptors} descriptors became {}",
+            now.1
+        );
+    });
+}
+
+#[test]
+fn attempts_at_the_same_name_share_a_look_up() {
+    if !has_namespaces() {
+        return;
+    }
+    let test = "failures::attempts_at_the_same_name_share_a_look_up";
+    let namespace = ["unshare", "--map-root-user", "--net", "--mount"];
+    in_own_process(test, &namespace, || {
+        let silent = silent_name_server();
+        let (threads, _) = threads_and_descriptors();
+        for _ in 0..100 {
+            let mut impatient = reactor(Duration::from_millis(1));
+            resolve("h.example", 80, &mut impatient).expect_err("nobody answers");
+        }
+        assert_eq!(threads_and_descriptors().0, threads + 1);
+        // One look-up asks for IPv4 and for IPv6 addresses, and may ask again under its number.
+        silent.set_nonblocking(true).expect("a socket");
+        let mut questions = HashSet::new();
+        let mut question = [0; 512];
+        while silent.recv(&mut question).is_ok() {
+            questions.insert([question[0], question[1]]);
+        }
+        assert_eq!(questions.len(), 2);
+    });
+}
+
+/// Makes this process, which has its own network and mounts, ask a name server that is mute.
+fn silent_name_server() -> UdpSocket {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    run("ip link set lo up");
+    for (file, text) in [
+        ("nsswitch.conf", "hosts: files dns\n"),
+        ("resolv.conf", "nameserver 127.0.0.1\n"),
+    ] {
+        let ours = directory.join(file);
+        fs::write(&ours, text).expect("the directory is ours");
+        run(&format!("mount --bind {} /etc/{file}", ours.display()));
+    }
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).expect("the namespace is ours")
 }
 
 /// Whether the system lets us have a network of our own.
@@ -187,6 +251,7 @@ fn reset_and_closed_by_the_peer() {
 
 #[test]
 fn nowhere_to_listen() {
+    let listen = |host, port| listen(host, port, &mut reactor(GENEROUS));
     let first = listen("127.0.0.1", 0).expect("a port is free");
     let port = first.local_addr().expect("it is bound").port();
     let foreign = "192.0.2.1";

@@ -15,6 +15,7 @@ use websocket::{
 };
 
 use crate::{
+    alone::in_own_process,
     peers::{
         BlackHole, ClosedPort, GENEROUS, drain, echo, ends_when_cancelled, exchange, reactor, serve,
     },
@@ -406,6 +407,33 @@ fn the_choice_decides() {
             "{url}"
         );
     }
+}
+
+#[test]
+fn the_environment_counts_as_it_was_when_it_was_read() {
+    let test = "proxies::the_environment_counts_as_it_was_when_it_was_read";
+    let wrapper = [
+        "env",
+        "ALL_PROXY=user:secret@proxy.example",
+        "no_proxy=other.example",
+    ];
+    in_own_process(test, &wrapper, || {
+        let mut choice = ProxyChoice::default();
+        choice.read_environment();
+        // SAFETY: this process runs one test, and no other thread of it reads the environment.
+        unsafe {
+            std::env::remove_var("no_proxy");
+            std::env::set_var("ALL_PROXY", "later.example");
+        }
+        let select = |url: &str| {
+            let target = Endpoint::parse(url).expect("a good URL");
+            Proxy::select(&choice, &target).expect("a good URL")
+        };
+        let chosen = select("ws://h.example").expect("a proxy");
+        assert_eq!(chosen.host(), "proxy.example");
+        assert_eq!(select("ws://other.example"), None);
+        assert!(!format!("{choice:?}").contains("secret"));
+    });
 }
 
 #[test]

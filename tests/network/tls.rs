@@ -1,8 +1,8 @@
 //! TLS against nginx, against our own server, and against servers that are none.
 
 use std::{
-    io::Write,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     process::Command,
     sync::OnceLock,
     thread,
@@ -19,7 +19,7 @@ use websocket::{
 
 use crate::{
     certificates::{self, content, directory, path, text},
-    peers::{GENEROUS, drain, ends_when_cancelled, exchange, reactor, serve},
+    peers::{Cut, GENEROUS, drain, ends_when_cancelled, exchange, reactor, serve},
     programs::{Program, free_port, installed, write_configuration},
 };
 
@@ -135,8 +135,8 @@ fn bad_certificates_are_refused_in_plain_words() {
             "deep.any.wildcard.localhost",
             "is not for 'deep.any.wildcard.localhost'",
         ),
-        ("selfsigned.localhost", "is self-signed"),
-        ("stranged.localhost", "has an unknown issuer"),
+        ("selfsigned.localhost", "is self-signed: `tls.ca`"),
+        ("stranged.localhost", "has an unknown issuer: `tls.ca`"),
         ("incomplete.localhost", "has an unknown issuer"),
     ] {
         let message = refusal(nginx.tls, host, &trusting());
@@ -467,16 +467,20 @@ fn our_own_server_takes_the_same_forms() {
         });
         assert_eq!(answer.expect("it echoes"), b"hello");
     }
-    Acceptor::new(text("rsa.pem"), text("rsa.key")).expect("text is as good");
+    acceptor(text("rsa.pem"), text("rsa.key")).expect("text is as good");
     for (certificate, key) in [
         ("rsa.pem", "ecdsa.key"),
         ("rsa.pem", "client-rsa.key"),
         ("rsa.key", "rsa.key"),
         ("nowhere", "rsa.key"),
     ] {
-        let error = Acceptor::new(path(certificate), path(key)).expect_err(certificate);
+        let error = acceptor(path(certificate), path(key)).expect_err(certificate);
         assert_eq!(error.code(), SocketError::SslInvalidUserData, "{error:?}");
     }
+}
+
+fn acceptor(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Acceptor, Error> {
+    Acceptor::new(certificate, key, &mut reactor(GENEROUS))
 }
 
 /// An echo server over TLS with one of the certificates.
@@ -486,7 +490,7 @@ pub fn own_server_for(name: &str) -> SocketAddr {
 
 /// An echo server over TLS, each connection on a thread of its own.
 fn own_server(certificate: &str, key: &str) -> SocketAddr {
-    let acceptor = Acceptor::new(path(certificate), path(key)).expect("the files are good");
+    let acceptor = acceptor(path(certificate), path(key)).expect("the files are good");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
     thread::spawn(move || {
@@ -525,7 +529,7 @@ fn large_messages_pass_whole() {
     let file: Vec<u8> = (0..5_000_000u32)
         .map(|index| ((index * 7) >> 3) as u8)
         .collect();
-    let acceptor = Acceptor::new(path("rsa.pem"), path("rsa.key")).expect("the files are good");
+    let acceptor = acceptor(path("rsa.pem"), path("rsa.key")).expect("the files are good");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
     let length = file.len();
@@ -602,4 +606,132 @@ fn a_renewed_certificate_is_read_again() {
     refusal(nginx.tls, "rsa.localhost", &options);
     std::fs::write(&file, content("root.pem")).expect("it is ours");
     connect(nginx.tls, "rsa.localhost", &options).expect("the root is trusted now");
+}
+
+/// Reads until a server's first flight in TLS 1.2 is there: it ends with an empty
+/// ServerHelloDone (RFC 5246 section 7.4.5), which is not encrypted.
+fn first_flight(server: &mut TcpStream) -> Vec<u8> {
+    let mut flight = Vec::new();
+    let mut buffer = [0; 4096];
+    while !flight.ends_with(&[14, 0, 0, 0]) {
+        let count = server.read(&mut buffer).expect("the server answers");
+        assert!(count > 0, "the server ends");
+        flight.extend_from_slice(&buffer[..count]);
+    }
+    flight
+}
+
+#[test]
+fn an_alert_is_read_although_the_answer_to_what_stands_before_it_cannot_be_written() {
+    let server = own_server("rsa.pem", "rsa.key");
+    let refusing = serve(move |mut client| {
+        let mut hello = [0; 4096];
+        let count = client.read(&mut hello).expect("a client comes");
+        let mut server = TcpStream::connect(server).expect("it listens");
+        server.write_all(&hello[..count]).expect("it reads");
+        let mut answer = first_flight(&mut server);
+        // A fatal alert, access_denied (RFC 5246 section 7.2).
+        answer.extend_from_slice(&[21, 3, 3, 0, 2, 2, 49]);
+        client.write_all(&answer).expect("there is room for it");
+        Cut::Reset.end(client);
+    });
+    for _ in 0..5 {
+        let message = refusal(refusing.port(), "rsa.localhost", &trusting());
+        assert!(message.contains("refused the connection"), "{message}");
+    }
+}
+
+/// A FIFO to which nobody writes.
+#[cfg(unix)]
+struct Fifo {
+    path: std::path::PathBuf,
+}
+
+#[cfg(unix)]
+impl Fifo {
+    fn new(name: &str) -> Self {
+        let path = directory().join(format!("{name}-{}.fifo", std::process::id()));
+        let made = Command::new("mkfifo").arg(&path).status();
+        assert!(made.is_ok_and(|status| status.success()));
+        Self { path }
+    }
+
+    fn option(&self) -> Vec<u8> {
+        self.path.to_str().expect("the path is UTF-8").into()
+    }
+
+    fn write(&self, content: &[u8]) {
+        // This waits for the reader.
+        let writer = std::fs::File::options().write(true).open(&self.path);
+        let mut writer = writer.expect("it is ours");
+        writer.write_all(content).expect("it is read");
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Fifo {
+    /// Ends the threads that read. For both directions, a FIFO opens without waiting.
+    fn drop(&mut self) {
+        let mut both = std::fs::File::options();
+        let _ = both.read(true).write(true).open(&self.path);
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn files_are_read_under_the_deadline_and_a_cancellation() {
+    let fifo = Fifo::new("ca");
+    let options = TlsOptions {
+        ca: Some(fifo.option()),
+        ..TlsOptions::default()
+    };
+    let silent = serve(|mut socket| drain(&mut socket));
+    let mut impatient = reactor(Duration::from_millis(50));
+    let socket = dial(&[silent], &mut impatient).expect("it listens");
+    let error = tls::connect(socket, "rsa.localhost", &options, &mut impatient)
+        .expect_err("nobody writes to it");
+    assert!(matches!(error, Error::Timeout(Stage::Tls, _)), "{error:?}");
+    ends_when_cancelled(|reactor| {
+        let socket = dial(&[silent], reactor).expect("it listens");
+        tls::connect(socket, "rsa.localhost", &options, reactor).expect_err("nobody writes to it")
+    });
+    let mut impatient = reactor(Duration::from_millis(50));
+    let error = Acceptor::new(fifo.option(), fifo.option(), &mut impatient)
+        .expect_err("nobody writes to it");
+    assert!(matches!(error, Error::Timeout(Stage::Tls, _)), "{error:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_comes_through_a_fifo_is_as_good_as_a_file() {
+    let address = own_server("rsa.pem", "rsa.key");
+    let fifo = Fifo::new("root");
+    let options = TlsOptions {
+        ca: Some(fifo.option()),
+        ..TlsOptions::default()
+    };
+    let client = thread::spawn(move || connect(address.port(), "rsa.localhost", &options));
+    fifo.write(&content("root.pem"));
+    client
+        .join()
+        .expect("no panic")
+        .expect("the root is trusted");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_without_end_is_too_long() {
+    let address = serve(|mut socket| drain(&mut socket));
+    let options = TlsOptions {
+        ca: Some(b"/dev/zero".to_vec()),
+        ..TlsOptions::default()
+    };
+    let error = connect(address.port(), "rsa.localhost", &options).expect_err("it has no end");
+    assert_eq!(error.code(), SocketError::SslInvalidUserData, "{error:?}");
+    let message = error.to_string();
+    assert!(
+        message.contains("'ca'") && message.contains("longer than 4 MiB"),
+        "{message}"
+    );
 }

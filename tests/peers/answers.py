@@ -4,6 +4,7 @@
 /chunked            403 with a chunked body
 /until-close        403 with a body that ends with the connection
 /long               403 with a body of 100 KiB
+/slow               403 whose body stops half way
 /trickle            101, one byte at a time
 /large              101, then one message of 1 MiB, sent over half a second
 /half               the first half of a 101, then nothing
@@ -56,6 +57,9 @@ def answer(stream, head):
     elif path[0] == "long":
         body = b"x" * 100 * 1024
         stream.sendall(refusal(403, body, length_of(body)))
+        drain(stream)
+    elif path[0] == "slow":
+        stream.sendall(refusal(403, b"no entry", b"Content-Length: 16"))
         drain(stream)
     elif path[0] == "trickle":
         for byte in switching(head):

@@ -7,6 +7,7 @@ garbage     answers with something that is not HTTP
 deaf        completes the handshake, then reads and answers nothing, not even Close
 full        completes the handshake, and reads nothing from then on
 kick        sends Close 4001 "kicked" when anything has come, and breaks the connection
+unwelcoming  answers 401 to the first byte of a request, and breaks the connection
 no-accept   answers 101 with a wrong Sec-WebSocket-Accept
 wrong-subprotocol  picks a subprotocol that was not offered
 late        sends three messages when the Close has come, and only then its own Close
@@ -49,6 +50,12 @@ def serve(mode, stream):
         stream.recv(1)
         # With bytes left unread this is a reset.
         stream.sendall(b"\x88\x08\x0f\xa1kicked")
+        stream.close()
+        return
+    elif mode == "unwelcoming":
+        stream.recv(1)
+        # With bytes left unread this is a reset.
+        stream.sendall(b"HTTP/1.1 401 No\r\nContent-Length: 8\r\n\r\nno entry")
         stream.close()
         return
     elif mode == "no-accept":

@@ -1,17 +1,67 @@
 //! The proxy that the environment names.
 
-use std::net::IpAddr;
+use std::{env, fmt, net::IpAddr};
 
 use crate::net::{Endpoint, resolve::is_loopback};
 
-/// The URL of the proxy for `endpoint`, by the variables that `value_of` reads. Loopback is
-/// never proxied.
+/// The variables that are read, upper case only where a web server cannot forge it.
 ///
 /// `HTTP_PROXY` is not among them: a CGI server sets it from a header of the request.
-pub(super) fn select(
-    endpoint: &Endpoint,
-    value_of: impl Fn(&str) -> Option<String>,
-) -> Option<String> {
+const NAMES: [&str; 11] = [
+    "no_proxy",
+    "NO_PROXY",
+    "wss_proxy",
+    "WSS_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "ws_proxy",
+    "WS_PROXY",
+    "http_proxy",
+    "all_proxy",
+    "ALL_PROXY",
+];
+
+/// What the environment said of proxies when it was read.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// Those that are there and not empty.
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Environment {
+    /// Reads the variables. To be called where nobody sets one meanwhile: on the host's thread,
+    /// since C's environment has no lock.
+    pub fn read() -> Self {
+        let value = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        let variables = NAMES
+            .into_iter()
+            .filter_map(|name| Some((name, value(name)?)));
+        Self {
+            variables: variables.collect(),
+        }
+    }
+
+    /// The URL of the proxy for `endpoint`, if there is one.
+    pub(super) fn select(&self, endpoint: &Endpoint) -> Option<String> {
+        select(endpoint, |name| {
+            let mut variables = self.variables.iter();
+            let (_, value) = variables.find(|(known, _)| *known == name)?;
+            Some(value.clone())
+        })
+    }
+}
+
+/// The names alone: a proxy's URL may hold a password.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.variables.iter().map(|(name, _)| name);
+        f.debug_list().entries(names).finish()
+    }
+}
+
+/// The URL of the proxy for `endpoint`, by the variables that `value_of` reads. Loopback is
+/// never proxied.
+fn select(endpoint: &Endpoint, value_of: impl Fn(&str) -> Option<String>) -> Option<String> {
     let either = |lower: &str| value_of(lower).or_else(|| value_of(&lower.to_ascii_uppercase()));
     if is_loopback(&endpoint.host)
         || either("no_proxy").is_some_and(|list| is_excluded(endpoint, &list))

@@ -39,6 +39,16 @@ function program.has_namespaces()
   return succeeds("unshare --map-root-user --net true")
 end
 
+-- Runs what follows as a user who has no process yet, and may have only so many.
+function program.limited_user(processes)
+  return ("setpriv --reuid=61234 --clear-groups prlimit --nproc=%d"):format(processes)
+end
+
+-- Whether the system lets us be that user, who must be able to read our files.
+function program.has_limited_user()
+  return succeeds(program.limited_user(1) .. " test -r lua/websocket/codes.lua")
+end
+
 -- A free port. It is none of those that the system gives to sockets that let it choose, so
 -- nobody takes it meanwhile.
 function program.free_port()
@@ -160,6 +170,16 @@ function program.node_tls(name)
   return start(("exec node %sserver_tls.mjs %d %s"):format(SOURCE, port, files), port)
 end
 
+-- OpenSSL's own server, which lets in nobody without a certificate of ours.
+function program.demanding_tls(name)
+  local port = program.free_port()
+  local command = "exec openssl s_server -quiet -www -Verify 1 -verify_return_error -accept %d"
+    .. " -cert %s -key %s -CAfile %s"
+  local identity = { program.path(name .. ".pem"), program.path(name .. ".key") }
+  local root = program.path("root.pem")
+  return start(command:format(port, identity[1], identity[2], root), port)
+end
+
 -- A server that answers the handshake as the path says.
 function program.answers()
   local output = assert(io.popen(BOUNDED .. "build/venv/bin/python tests/peers/answers.py", "r"))
@@ -179,6 +199,8 @@ end
 local function write_script(script)
   local path = os.tmpname()
   write(path, script)
+  -- Some scripts run as another user.
+  os.execute("chmod 644 " .. path)
   return path
 end
 
