@@ -1,14 +1,13 @@
 --- What scripts give to a WebSocket, checked: URLs, protocols, messages, close codes.
-local websocket = ...
+local websocket, native = ...
 
 local Exception = require("websocket.exception")
-local is_utf8 = require("websocket.utf8")
 local url = require("websocket.url")
 
 local LONGEST_REASON = 123
 local TEXT = { type = websocket.DATA_TYPE_TEXT }
 local BINARY = { type = websocket.DATA_TYPE_BINARY }
-local raise = Exception.raise
+local raise, is_utf8 = Exception.raise, native.is_utf8
 
 local arguments = { TEXT = TEXT, BINARY = BINARY }
 
@@ -35,7 +34,7 @@ function arguments.url(value, allow_any_port)
   end
   local address, reason = url.parse(text)
   if not address then
-    raise("SyntaxError", ("the URL '%s' is not valid: %s"):format(text, reason))
+    raise("SyntaxError", "the URL cannot be used: " .. reason)
   elseif url.blocked_ports[address.port] and not allow_any_port then
     raise("SecurityError", ("port %d is blocked by the fetch standard"):format(address.port))
   end

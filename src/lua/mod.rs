@@ -6,6 +6,7 @@ mod natives;
 mod params;
 #[cfg(feature = "module")]
 mod pin;
+mod pure;
 mod tables;
 
 use mlua::{Lua, Result, Table, Value, Variadic};
@@ -15,8 +16,9 @@ const MODULE: &str = include_str!("module.lua");
 /// Where the module table stands in the registry: a state has one, however often it asks.
 const REGISTRY_KEY: &str = "websocket";
 
-/// The pure-Lua part: name and text. Each file is called with the module table and gives the
-/// value of `require("websocket.<name>")`.
+/// The pure-Lua part: name and text. Each file is called with the module table and the native
+/// functions, of which it uses those of values alone ([`pure`]), and gives the value of
+/// `require("websocket.<name>")`.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
 /// The module table of this Lua state, as `require("websocket")` gives it.
@@ -26,21 +28,21 @@ pub fn open(lua: &Lua) -> Result<Table> {
     }
     let (native, constants) = natives::tables(lua)?;
     let chunk = lua.load(MODULE).set_name("=websocket");
-    let module: Table = chunk.call((native, constants))?;
-    embed(lua, &module)?;
+    let module: Table = chunk.call((&native, constants))?;
+    embed(lua, &module, &native)?;
     lua.set_named_registry_value(REGISTRY_KEY, &module)?;
     Ok(module)
 }
 
 /// Makes every file available to `require`.
-fn embed(lua: &Lua, module: &Table) -> Result<()> {
+fn embed(lua: &Lua, module: &Table, native: &Table) -> Result<()> {
     let package: Table = lua.globals().get("package")?;
     let preload: Table = package.get("preload")?;
     for (name, source) in FILES {
-        let module = module.clone();
+        let (module, native) = (module.clone(), native.clone());
         let load = lua.create_function(move |lua, _: Variadic<Value>| {
             let chunk = lua.load(*source).set_name(format!("=websocket.{name}"));
-            chunk.call::<Value>(&module)
+            chunk.call::<Value>((&module, &native))
         })?;
         preload.set(format!("websocket.{name}"), load)?;
     }
