@@ -8,12 +8,13 @@ local Exception = require("websocket.exception")
 local Outbox = require("websocket.outbox")
 local WebSocket = require("websocket.WebSocket")
 local arguments = require("websocket.arguments")
+local codes = require("websocket.codes")
 local interface = require("websocket.interface")
 
 local CONNECTING, OPEN, CLOSING, CLOSED = 0, 1, 2, 3
 local raise = Exception.raise
 
-local ReconnectingWebSocket = {}
+local ReconnectingWebSocket = { CloseCode = codes.CloseCode, SocketError = codes.SocketError }
 local metatable = { __name = "ReconnectingWebSocket" }
 
 --- The policy's options; all others are those of a WebSocket.
@@ -246,10 +247,6 @@ function ReconnectingWebSocket.new(url, protocols, options)
   return setmetatable(self, metatable)
 end
 
-ReconnectingWebSocket.isSupported = WebSocket.isSupported
-ReconnectingWebSocket.CloseCode = WebSocket.CloseCode
-ReconnectingWebSocket.SocketError = WebSocket.SocketError
-
 --- Like WebSocket's; while there is no connection the outbox takes the message, or raises
 --- QuotaExceededError where it is full.
 function methods:send(data, kind)
@@ -262,13 +259,14 @@ function methods:send(data, kind)
     arguments.check_text(text, as)
     self._dropped = self._dropped + #text
   end
+  return self
 end
 
 --- Closes for good. Before the connection is established: `error`, then `close` 1006.
 function methods:close(code, reason)
   code, reason = arguments.close(code, reason)
   if self._state >= CLOSING then
-    return
+    return self
   end
   self._state = CLOSING
   self._wants_now = false
@@ -277,6 +275,7 @@ function methods:close(code, reason)
   else
     self._socket:close(code, reason)
   end
+  return self
 end
 
 --- Connects anew, now, whatever the policy says: also after the end.

@@ -65,10 +65,6 @@ function WebSocket.create(url, protocol)
   return WebSocket.new(url, protocol ~= "" and protocol or nil)
 end
 
-function WebSocket.isSupported()
-  return true
-end
-
 local function drop(socket, text)
   socket._dropped = socket._dropped + #text
 end
@@ -82,7 +78,8 @@ local function refuse(socket, text, as, reason)
   drop(socket, text)
 end
 
---- `send(data)` is a text message, `send(data, "binary")` a binary one.
+--- `send(data)` is a text message, `send(data, "binary")` a binary one. Returns the socket, as
+--- `close` does: calls chain.
 function methods:send(data, kind)
   local text, as = arguments.message(data, kind)
   local link = self._link
@@ -97,11 +94,13 @@ function methods:send(data, kind)
     arguments.check_text(text, as)
     drop(self, text)
   end
+  return self
 end
 
 --- `close([code[, reason]])`. Without a code it sends 1000, where browsers send none.
 function methods:close(code, reason)
   self._link:close(arguments.close(code, reason))
+  return self
 end
 
 --- Removes all handlers, then closes.
