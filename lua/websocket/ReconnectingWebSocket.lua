@@ -70,8 +70,7 @@ local function check_option(name, value)
       raise("TypeError", ("%s must be %s, not %s"):format(name, range[3], tostring(got)))
     end
   elseif type(value) ~= type(defaults[name]) then
-    local text = "%s must be a %s, not a %s"
-    raise("TypeError", text:format(name, type(defaults[name]), type(value)))
+    Exception.expected(name, "a " .. type(defaults[name]), value)
   elseif name == "stopCodes" then
     check_stop_codes(value)
   end
@@ -250,14 +249,19 @@ end
 --- Like WebSocket's; while there is no connection the outbox takes the message, or raises
 --- QuotaExceededError where it is full.
 function methods:send(data, kind)
-  if self._state == OPEN then
+  if data == nil then
+    arguments.message(data, kind)
+  elseif self._state == OPEN then
     self._outbox:send(self._socket, data, kind)
   elseif self._state == CONNECTING then
     self._outbox:put(data, kind)
-  else
+  elseif self._state then
     local text, as = arguments.message(data, kind)
     arguments.check_text(text, as)
     self._dropped = self._dropped + #text
+  else
+    local expected = "a ReconnectingWebSocket"
+    Exception.expected("what socket:send(data) is called on", expected, self)
   end
   return self
 end

@@ -83,13 +83,15 @@ end
 function methods:send(data, kind)
   local text, as = arguments.message(data, kind)
   local link = self._link
-  if link.readyState == OPEN then
+  if not link then
+    Exception.expected("what socket:send(data) is called on", "a WebSocket", self)
+  elseif link.readyState == OPEN then
     local ok, reason = pcall(websocket.send, link.connection, text, as)
     if not ok then
       refuse(self, text, as, reason)
     end
   elseif link.readyState == CONNECTING then
-    raise("InvalidStateError", "the WebSocket is not open yet")
+    raise("InvalidStateError", "the WebSocket is not open yet: send in onopen")
   else
     arguments.check_text(text, as)
     drop(self, text)

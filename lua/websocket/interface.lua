@@ -43,8 +43,7 @@ end
 function interface.class(metatable, class)
   local methods, getters, statics = class.methods, class.getters, class.statics
   add_methods(methods)
-  methods.isSupported, statics.isSupported = is_supported, is_supported
-  statics.ReadyState = ReadyState
+  statics.isSupported, statics.ReadyState = is_supported, ReadyState
   getters.binaryType = binary_type
   members.of_objects(metatable, {
     methods = methods,
@@ -53,6 +52,7 @@ function interface.class(metatable, class)
     constants = constants,
     events = class.events,
   })
+  methods.isSupported = is_supported -- with and without its object
   metatable.__close = methods.destroy
   function metatable.__tostring(socket)
     return ("%s (%s, %s)"):format(metatable.__name, socket.url, state_names[socket.readyState])

@@ -17,7 +17,7 @@ end
 --- message's.
 function spellings:addListener(name, handler, passed)
   if type(handler) ~= "function" then
-    Exception.raise("TypeError", "the handler must be a function, not a " .. type(handler))
+    Exception.expected("the handler", "a function", handler)
   end
   EventTarget.addEventListener(self, name, function(event)
     handler(event.type, payload(event), passed, event.binary)
@@ -26,6 +26,9 @@ function spellings:addListener(name, handler, passed)
 end
 
 function spellings:sendBytes(data)
+  if data == nil then
+    Exception.expected("the data of socket:sendBytes(data)", "a string", data)
+  end
   return self:send(data, "binary")
 end
 
