@@ -1,6 +1,6 @@
 --- A WebSocket that comes back: a new connection after each loss, later and later, and an
 --- outbox for what is sent meanwhile.
-local websocket, native = ...
+local websocket, _, internal = ...
 
 local Alarm = require("websocket.alarm")
 local EventTarget = require("websocket.EventTarget")
@@ -12,7 +12,7 @@ local codes = require("websocket.codes")
 local interface = require("websocket.interface")
 
 local CONNECTING, OPEN, CLOSING, CLOSED = 0, 1, 2, 3
-local raise = Exception.raise
+local raise, random = Exception.raise, internal.native.random
 
 local ReconnectingWebSocket = { CloseCode = codes.CloseCode, SocketError = codes.SocketError }
 local metatable = { __name = "ReconnectingWebSocket" }
@@ -43,8 +43,8 @@ local function is_range(value)
   return type(value) == "table" and type(value[1]) == "number" and type(value[2]) == "number"
 end
 
-local function check_stop_codes(codes)
-  for _, code in ipairs(codes) do
+local function check_stop_codes(stops)
+  for _, code in ipairs(stops) do
     if type(code) ~= "number" and not is_range(code) then
       raise("TypeError", "stopCodes must be close codes, or pairs {from, to} of them")
     end
@@ -114,7 +114,7 @@ local function next_backoff(policy, retry)
     return math.ceil(math.max(shortest, math.min(policy.maxDelay, delay)))
   end
   local longest = math.max(shortest, math.min(policy.maxDelay, shortest + delay))
-  return math.ceil(shortest + native.random() * (longest - shortest))
+  return math.ceil(shortest + random() * (longest - shortest))
 end
 
 local function evaluate(value)

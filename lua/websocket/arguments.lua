@@ -1,5 +1,5 @@
 --- What scripts give to a WebSocket, checked: URLs, protocols, messages, close codes.
-local websocket, native = ...
+local websocket, _, internal = ...
 
 local Exception = require("websocket.exception")
 local url = require("websocket.url")
@@ -7,7 +7,7 @@ local url = require("websocket.url")
 local LONGEST_REASON = 123
 local TEXT = { type = websocket.DATA_TYPE_TEXT }
 local BINARY = { type = websocket.DATA_TYPE_BINARY }
-local raise, is_utf8 = Exception.raise, native.is_utf8
+local raise, is_utf8 = Exception.raise, internal.native.is_utf8
 
 local arguments = { TEXT = TEXT, BINARY = BINARY }
 

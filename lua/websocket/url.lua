@@ -1,6 +1,8 @@
 --- A WebSocket's URL, read by the WHATWG URL standard, so that a bad one can be refused where
 --- the script wrote it.
-local _, native = ...
+local _, _, internal = ...
+
+local native = internal.native
 
 -- https://fetch.spec.whatwg.org/#port-blocking
 local blocked_ports = {}

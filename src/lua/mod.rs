@@ -9,15 +9,16 @@ mod pin;
 mod pure;
 mod tables;
 
-use mlua::{Lua, Result, Table, Value, Variadic};
+use mlua::{Function, Lua, Result, Table, Value, Variadic};
 
 const MODULE: &str = include_str!("module.lua");
 
 /// Where the module table stands in the registry: a state has one, however often it asks.
 const REGISTRY_KEY: &str = "websocket";
 
-/// The pure-Lua part: name and text. Each file is called with the module table and the native
-/// functions, of which it uses those of values alone ([`pure`]), and gives the value of
+/// The pure-Lua part: name and text. Each file is called with the module table, `require` and a
+/// table with the native functions, of which it uses those of values alone ([`pure`]), and `stop`
+/// where a host ends without closing its Lua state. It gives the value of
 /// `require("websocket.<name>")`.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
@@ -36,13 +37,16 @@ pub fn open(lua: &Lua) -> Result<Table> {
 
 /// Makes every file available to `require`.
 fn embed(lua: &Lua, module: &Table, native: &Table) -> Result<()> {
+    let internal = lua.create_table()?;
+    internal.set("native", native)?;
+    let require: Function = lua.globals().get("require")?;
     let package: Table = lua.globals().get("package")?;
     let preload: Table = package.get("preload")?;
     for (name, source) in FILES {
-        let (module, native) = (module.clone(), native.clone());
+        let arguments = (module.clone(), require.clone(), internal.clone());
         let load = lua.create_function(move |lua, _: Variadic<Value>| {
             let chunk = lua.load(*source).set_name(format!("=websocket.{name}"));
-            chunk.call::<Value>((&module, &native))
+            chunk.call::<Value>(arguments.clone())
         })?;
         preload.set(format!("websocket.{name}"), load)?;
     }

@@ -201,6 +201,13 @@ impl Natives<'_> {
         };
         self.add("fd", self.lua.create_function(fd)?)?;
 
+        let state = Rc::clone(&self.state);
+        let stop = move |_: &Lua, ()| {
+            state.stop();
+            Ok(())
+        };
+        self.add("stop", self.lua.create_function(stop)?)?;
+
         let utf8 =
             |_: &Lua, text: LuaString| Ok(simdutf8::basic::from_utf8(&text.as_bytes()).is_ok());
         self.add("is_utf8", self.lua.create_function(utf8)?)?;

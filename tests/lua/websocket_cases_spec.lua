@@ -158,7 +158,7 @@ describe("WebSocket", function()
       end)
     end
 
-    for _, text in ipairs({ "", "/chat", "mailto:a@b.example", "about:blank", "ftp://b.example" }) do
+    for _, text in ipairs({ "", "/chat", "mailto:a@b.org", "about:blank", "ftp://b.org" }) do
       it("does not guess what the URL '" .. text .. "' was to be", function()
         assert.is_nil(raises("SyntaxError", WebSocket, text).message:find("did you mean"))
       end)
