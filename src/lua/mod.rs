@@ -22,7 +22,58 @@ const REGISTRY_KEY: &str = "websocket";
 /// `require("websocket.<name>")`.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
-/// The module table of this Lua state, as `require("websocket")` gives it.
+/// The module table of this Lua state, as `require("websocket")` gives it. Asked again, it gives
+/// the same table.
+///
+/// The host calls the module's `update` once a frame, or whenever its loop comes by: callbacks run
+/// nowhere else. What a callback raises is the error of that call; the events after it come with
+/// the next. When the state is dropped, every connection says Close 1001.
+///
+/// # Errors
+///
+/// Those of mlua, where memory or, at the first call, descriptors for the queue's wake-ups are
+/// exhausted.
+///
+/// # Examples
+///
+/// ```
+/// use mlua::{Function, Lua};
+///
+/// let lua = Lua::new();
+/// let module = websocket::open(&lua)?;
+/// lua.register_module("websocket", &module)?;
+/// lua.load(
+///     r#"
+///     local websocket = require("websocket")
+///     local server = websocket.listen({}, function(_, client, data)
+///       if data.event == websocket.EVENT_MESSAGE then
+///         client:send("You said: " .. data.message)
+///       end
+///     end)
+///     local socket = websocket.WebSocket(server.url)
+///     function socket.onopen()
+///       socket:send("hello")
+///     end
+///     function socket.onmessage(event)
+///       answer = event.data
+///       socket:close()
+///       server:close()
+///     end
+///     "#,
+/// )
+/// .exec()?;
+///
+/// // The host's loop. One that has nothing else to do calls `wait` instead, which sleeps.
+/// let wait: Function = module.get("wait")?;
+/// let answer = loop {
+///     wait.call::<()>(100)?;
+///     if let Some(answer) = lua.globals().get::<Option<String>>("answer")? {
+///         break answer;
+///     }
+/// };
+/// assert_eq!(answer, "You said: hello");
+/// # Ok::<(), mlua::Error>(())
+/// ```
 pub fn open(lua: &Lua) -> Result<Table> {
     if let Value::Table(module) = lua.named_registry_value(REGISTRY_KEY)? {
         return Ok(module);
