@@ -13,5 +13,5 @@ files["tests/lua"] = { std = "max+busted" }
 files["examples/love"] = { std = "luajit+love" }
 files["tests/hosts/love"] = { std = "luajit+love" }
 files["examples/nvim"] = { std = "luajit", read_globals = { "vim" } }
-files["tests/hosts/nvim"] = { std = "luajit", read_globals = { "vim" } }
+files["tests/hosts/nvim"] = { std = "luajit", globals = { "vim" } }
 files["tests/hosts/mpv"] = { std = "lua52", read_globals = { "mp" } }

@@ -19,6 +19,15 @@ ifneq ($(UNKNOWN_LUAS),)
 $(error LUA=$(LUA): known are 5.1, jit, 5.2, 5.3, 5.4 and 5.5)
 endif
 
+# Before anything is built for minutes.
+ifneq ($(filter install,$(MAKECMDGOALS)),)
+  ifneq ($(words $(LUA)),1)
+    $(error make install needs LUA, one of them: make install LUA=5.4 LIBDIR=/usr/local/lib/lua/5.4)
+  else ifeq ($(LIBDIR),)
+    $(error make install needs LIBDIR, a directory of package.cpath: make install LUA=5.4 LIBDIR=/usr/local/lib/lua/5.4)
+  endif
+endif
+
 ifeq ($(OS),Windows_NT)
   BUILT := websocket.dll
   MODULE := websocket.dll
@@ -38,10 +47,15 @@ comma := ,
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
+.PHONY: rust
+rust:
+	@tests/need-rust
+
 .PHONY: demo
-demo: ## a Lua echo server and client in a Rust host; URL=wss://... talks to a server of yours
+demo: rust ## a Lua echo server and client in a Rust host; URL=wss://... talks to a server of yours
 	@tests/openssl-feature --explain
-	cargo build $(CARGO_FLAGS) --quiet --example host --features lua54,vendored$(addprefix $(comma),$(TLS_FEATURE))
+	@echo "Building the host and its Lua; the first time takes a minute or two"
+	cargo build $(CARGO_FLAGS) --example host --features lua54,vendored$(addprefix $(comma),$(TLS_FEATURE))
 	@$(TARGET)/debug/examples/host examples/echo.lua $(URL)
 
 .PHONY: build
@@ -49,7 +63,7 @@ build: $(addprefix build-lua,$(LUAS)) ## build/luaX.Y/websocket.so; LUA=5.1|jit|
 
 # Only as a cdylib: a library that is built as rlib too is linked without LTO.
 .PHONY: $(addprefix build-lua,$(ALL_LUAS))
-$(addprefix build-lua,$(ALL_LUAS)): build-lua%:
+$(addprefix build-lua,$(ALL_LUAS)): build-lua%: rust
 	@tests/openssl-feature --explain
 	cargo rustc $(CARGO_FLAGS) --release --lib --crate-type cdylib --target-dir $(TARGET)/lua$* \
 	  --features lua$(subst .,,$*),module$(addprefix $(comma),$(TLS_FEATURE))
@@ -59,9 +73,8 @@ $(addprefix build-lua,$(ALL_LUAS)): build-lua%:
 
 .PHONY: install
 install: build ## copy one Lua's library: make install LUA=5.4 LIBDIR=/usr/local/lib/lua/5.4
-	@test -n "$(LIBDIR)" || { echo "make install needs LIBDIR, a directory of package.cpath" >&2; exit 1; }
 	@mkdir -p "$(LIBDIR)"
-	cp build/lua$(firstword $(LUAS))/$(MODULE) "$(LIBDIR)"
+	cp build/lua$(LUAS)/$(MODULE) "$(LIBDIR)"
 
 .PHONY: tools
 tools: ## install what the tests need: apt, npm, and pip into build/venv

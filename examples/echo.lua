@@ -14,6 +14,7 @@ local outgoing = {
 local server
 local ends_open = 0
 local echoes = 0
+local failure -- of the client
 
 io.stdout:setvbuf("line")
 
@@ -62,7 +63,8 @@ local function on_client_event(_, connection, data)
       connection:disconnect(1000, "done")
     end
   elseif data.event == websocket.EVENT_ERROR then
-    log("client", "error", data.stage .. ": " .. data.message)
+    failure = data.stage .. ": " .. data.message
+    log("client", "error", failure)
   elseif data.event == websocket.EVENT_DISCONNECTED then
     log_end("client", data)
   end
@@ -77,16 +79,22 @@ end
 ends_open = ends_open + 1
 local client = websocket.connect(url, nil, on_client_event)
 
--- Called after each update; true when all is done.
+-- Called after each update; true when all is done. Raises if the echoes did not come.
 local function frame(seconds)
   if seconds > PATIENCE_SECONDS then
     client:disconnect()
   end
-  if ends_open == 0 and server then
+  if ends_open > 0 then
+    return false
+  elseif server then
     server:close()
     server = nil
   end
-  return ends_open == 0
+  if echoes < #outgoing then
+    local count = ("%d of %d echoes came"):format(echoes, #outgoing)
+    error(failure or count .. " in " .. PATIENCE_SECONDS .. " seconds", 0)
+  end
+  return true
 end
 
 if host_has_loop then

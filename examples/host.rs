@@ -8,18 +8,26 @@
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use mlua::{Function, Lua};
 
 const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 60);
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let script = arguments
-        .next()
-        .ok_or("usage: host SCRIPT.lua [ARGUMENT]")?;
-    run(PathBuf::from(script), arguments.next())
+    let Some(script) = arguments.next() else {
+        eprintln!("usage: host SCRIPT.lua [ARGUMENT]");
+        return ExitCode::FAILURE;
+    };
+    match run(PathBuf::from(script), arguments.next()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn run(script: PathBuf, argument: Option<String>) -> Result<(), Box<dyn Error>> {

@@ -50,7 +50,9 @@
 ---@field WebSocketServer websocket.WebSocketServerClass
 ---@field ReconnectingWebSocket websocket.ReconnectingWebSocketClass
 ---@field EventTarget websocket.EventTargetClass
----Called with what a listener of a WebSocket raised; by default it prints the traceback to stderr.
+---Called with what a listener of the browser-style objects raised, and with its text and
+---traceback; nil, the default, prints them to stderr. In Neovim they go to `vim.notify`. The
+---listeners after it are called all the same, and nothing leaves `update`.
 ---@field onuncaughterror? fun(problem: any, traceback: string)
 ---Calls a connection's callback. A host that must prepare its script instance replaces it.
 ---@field oncallback fun(callback: websocket.callback, self: any, connection: websocket.connection, data: websocket.event)
@@ -88,30 +90,30 @@ local websocket = {}
 
 ---PEM text or a file's path, wherever a certificate or a key is asked for.
 ---@class websocket.tls
----@field ca? string trusted beside the system's
----@field certificate? string
----@field key? string
----@field server_name? string
----@field min_version? "1.0"|"1.1"|"1.2"|"1.3"
----@field pins? string|string[] SHA-256 of the server's SubjectPublicKeyInfo
----@field dangerously_skip_verification? boolean
+---@field ca? string the issuers to trust instead of the system's
+---@field certificate? string our own, with its chain; or PKCS#12, whose password is `key`
+---@field key? string our private key, not encrypted; it may stand in `certificate`
+---@field server_name? string to ask for and to verify instead of the URL's host
+---@field min_version? "1.0"|"1.1"|"1.2"|"1.3" "1.2"
+---@field pins? string|string[] SHA-256 of the server's SubjectPublicKeyInfo, one of which must be the server's: Base64, with or without `sha256/`, or hex
+---@field dangerously_skip_verification? boolean accepts any certificate; false
 
 ---@class websocket.listen_params
 ---@field host? string 127.0.0.1
 ---@field port? integer 0: a free one
----@field protocols? string|string[] subprotocols that the server speaks
+---@field protocols? string|string[] subprotocols that the server speaks; none
 ---@field headers? websocket.headers more headers of the answer
 ---@field self? any handed to the callback as its first argument
----@field max_connections? integer
----@field tls? websocket.identity
+---@field max_connections? integer further clients are answered with 503; no limit
+---@field tls? websocket.identity without it the server speaks `ws`
 ---@field timeout? number milliseconds for a client's handshake, and for `listen` itself to read its files and to resolve its host; 3000
----@field compression? boolean|websocket.compression
----@field max_message_size? integer
----@field max_receive_queue? integer
----@field max_send_queue? integer
----@field ping_interval? number
----@field ping_timeout? number
----@field close_timeout? number
+---@field compression? boolean|websocket.compression permessage-deflate; true
+---@field max_message_size? integer bytes; a larger one ends the connection with 1009; 64 MiB
+---@field max_receive_queue? integer undelivered bytes at which reading pauses; 16 MiB
+---@field max_send_queue? integer bytes; `send` beyond it raises; 64 MiB
+---@field ping_interval? number milliseconds between pings; off
+---@field ping_timeout? number milliseconds without an answer that end the connection; 20000
+---@field close_timeout? number milliseconds to wait for the peer's Close; 3000
 
 ---@class websocket.identity
 ---@field certificate string PEM text or a file's path
@@ -206,6 +208,7 @@ function websocket.listen(params, callback) end
 ---@return integer? code ERROR_*
 function websocket.open(url, params) end
 
+---`WebSocket(url, protocol)`, for which an empty protocol is none. Raises as that does.
 ---@param url string
 ---@param protocol? string
 ---@return websocket.WebSocket
@@ -270,42 +273,114 @@ function server:close(code, reason) end
 ---@return integer count
 function server:connections() end
 
+---The number of a close code of RFC 6455 section 7.4.1, by its name. A script may send 1000 and
+---3000 to 4999; the others are the module's and the peer's.
+---@class websocket.CloseCode
+---@field Normal 1000
+---@field GoingAway 1001
+---@field ProtocolError 1002
+---@field DatatypeNotSupported 1003
+---@field Reserved1004 1004
+---@field MissingStatusCode 1005 the peer's Close had no code
+---@field AbnormalDisconnection 1006 there was no Close
+---@field WrongDatatype 1007 a text that is not UTF-8
+---@field PolicyViolated 1008
+---@field TooMuchData 1009
+---@field MissingExtension 1010
+---@field BadOperation 1011
+---@field TlsHandshakeFailed 1015
+
+---The number of what went wrong, by its name: `code` and `name` of an "error" event.
+---@class websocket.SocketError
+---@field UnknownSocketError -1
+---@field ConnectionRefusedError 0
+---@field RemoteHostClosedError 1
+---@field HostNotFoundError 2
+---@field SocketAccessError 3
+---@field SocketResourceError 4
+---@field SocketTimeoutError 5
+---@field DatagramTooLargeError 6
+---@field NetworkError 7
+---@field AddressInUseError 8
+---@field SocketAddressNotAvailableError 9
+---@field UnsupportedSocketOperationError 10
+---@field ProxyAuthenticationRequiredError 11
+---@field SslHandshakeFailedError 12
+---@field UnfinishedSocketOperationError 13
+---@field ProxyConnectionRefusedError 14
+---@field ProxyConnectionClosedError 15
+---@field ProxyConnectionTimeoutError 16
+---@field ProxyNotFoundError 17
+---@field ProxyProtocolError 18
+---@field OperationError 19
+---@field SslInternalError 20
+---@field SslInvalidUserDataError 21
+---@field TemporaryError 22
+
+---@class websocket.ReadyState
+---@field CONNECTING 0
+---@field OPEN 1
+---@field CLOSING 2
+---@field CLOSED 3
+
+---What misuse of the browser-style objects raises, as a table; `tostring` gives the text:
+---
+--- - "TypeError": an argument of another type, a member that is read-only, a method without its
+---   object, an option that the module refuses.
+--- - "SyntaxError": a URL or a subprotocol that is none, a text or a reason that is not UTF-8, a
+---   reason over 123 bytes.
+--- - "InvalidStateError": `send` before "open".
+--- - "InvalidAccessError": a close code that a script may not send.
+--- - "SecurityError": a port that the fetch standard blocks.
+--- - "QuotaExceededError": a message for which `max_send_queue` or `maxOutbox` has no room.
+--- - a name of `SocketError`: WebSocketServer cannot listen.
+---@class websocket.Exception
+---@field name string
+---@field message string what was expected, and what came
+---@field code integer the legacy code of the DOMException of this name, or 0
+---@field where? string file and line of the script
+
 ---@class websocket.SocketEvent
 ---@field type "open"|"message"|"error"|"close"|"connecting"|string
 ---@field target websocket.EventTarget
 ---@field currentTarget websocket.EventTarget
 ---@field data? string message
----@field origin? string message
+---@field origin? string message: the scheme, host and port of the URL, in ASCII
 ---@field binary? boolean message
----@field code? integer close; error
+---@field code? integer close: the close code, 1006 if there was no Close; error: a SocketError
 ---@field reason? string close
----@field wasClean? boolean close
+---@field wasClean? boolean close: both sides said Close
 ---@field name? string error: the name in SocketError
 ---@field message? string error
 ---@field attempt? integer connecting: 0, or the number of the retry
 ---@field url? string connecting
 ---@field willReconnect? boolean close of a ReconnectingWebSocket
----@field retryIn? integer close: milliseconds until the next attempt
+---@field retryIn? integer close of a ReconnectingWebSocket: milliseconds until the next attempt
 
+---What it raises goes to `websocket.onuncaughterror`.
 ---@alias websocket.listener fun(event: websocket.SocketEvent, socket: any)
 
+---Listeners by type of event, as the DOM standard has them.
 ---@class websocket.EventTarget
 local target = {}
 
+---The same function twice for one type counts once; nil is ignored. Raises TypeError.
 ---@param type string
 ---@param listener? websocket.listener
----@param options? { once?: boolean }
+---@param options? { once?: boolean } once: it is removed before its first call; false
 function target:addEventListener(type, listener, options) end
 
 ---@param type string
 ---@param listener? websocket.listener
 function target:removeEventListener(type, listener) end
 
+---Calls the listeners of `event.type` now, with the event. Raises TypeError.
 ---@param event table
----@return boolean
+---@return boolean true
 function target:dispatchEvent(event) end
 
 ---@class websocket.EventTargetClass
+---@overload fun(): websocket.EventTarget
 ---@field new fun(): websocket.EventTarget
 
 ---What WebSocket and ReconnectingWebSocket have in common.
@@ -314,36 +389,45 @@ function target:dispatchEvent(event) end
 ---@field OPEN 1
 ---@field CLOSING 2
 ---@field CLOSED 3
----@field url string read-only
----@field readyState 0|1|2|3 read-only
----@field bufferedAmount integer read-only
----@field extensions string read-only
----@field protocol string read-only
----@field handshakeResponse? websocket.handshake_response read-only
----@field binaryType "blob"|"arraybuffer"
+---@field url string read-only: the URL's ASCII serialisation, with the scheme `ws` or `wss`
+---@field readyState 0|1|2|3 read-only: CONNECTING, OPEN, CLOSING or CLOSED
+---@field bufferedAmount integer read-only: bytes that `send` took and the network did not
+---@field extensions string read-only: "" until it is open
+---@field protocol string read-only: the subprotocol that the server chose, or ""
+---@field handshakeResponse? websocket.handshake_response read-only: from "open" or a refusal on
+---@field binaryType "blob"|"arraybuffer" "blob"; a message is a string all the same
 ---@field onopen? websocket.listener
 ---@field onmessage? websocket.listener
 ---@field onerror? websocket.listener
 ---@field onclose? websocket.listener
 local socket = {}
 
----A text message, or with "binary" a binary one.
+---A text message, or with "binary" a binary one. After the close it only counts into
+---`bufferedAmount`. Raises TypeError, SyntaxError, InvalidStateError, QuotaExceededError.
 ---@param data any a string, a number, or what has __tostring
----@param kind? "text"|"binary"
+---@param kind? "text"|"binary" "text"
+---@return self
 function socket:send(data, kind) end
 
+---`send(data, "binary")`.
 ---@param data any
+---@return self
 function socket:sendBytes(data) end
 
----@param code? integer 1000, or 3000 to 4999
----@param reason? string
+---Sends what is queued, then Close; "close" tells when it is done. Closing twice is nothing.
+---Raises InvalidAccessError, SyntaxError, TypeError.
+---@param code? integer 1000, or 3000 to 4999; 1000
+---@param reason? string at most 123 bytes; ""
+---@return self
 function socket:close(code, reason) end
 
----Removes all handlers and closes.
+---Removes all handlers and closes. Also what `<close>` does.
 function socket:destroy() end
 
----@param name string
----@param handler fun(name: string, payload: any, passed: any)
+---Calls the handler at every event of this name. `payload` is a message's data, or of "close" a
+---table with `code`, `reason` and `wasClean`; `binary` tells of which kind a message is.
+---@param name "open"|"message"|"error"|"close"|string
+---@param handler fun(name: string, payload: any, passed: any, binary?: boolean)
 ---@param passed? any
 ---@return self
 function socket:addListener(name, handler, passed) end
@@ -354,64 +438,78 @@ function socket:getReadyState() end
 ---@return string
 function socket:getUrl() end
 
----@return string
+---@return "blob"|"arraybuffer"
 function socket:getBinaryType() end
 
+---Raises TypeError.
 ---@param value "blob"|"arraybuffer"
+---@return self
 function socket:setBinaryType(value) end
+
+---@return true
+function socket:isSupported() end
 
 ---@class websocket.WebSocket: websocket.Socket
 
 ---@class websocket.options: websocket.params
----@field allowAnyPort? boolean
+---@field allowAnyPort? boolean also the ports that the fetch standard blocks; false
 
 ---@class websocket.SocketClass
 ---@field CONNECTING 0
 ---@field OPEN 1
 ---@field CLOSING 2
 ---@field CLOSED 3
----@field CloseCode table<string, integer>
----@field SocketError table<string, integer>
----@field isSupported fun(): boolean
+---@field ReadyState websocket.ReadyState
+---@field CloseCode websocket.CloseCode
+---@field SocketError websocket.SocketError
+---@field isSupported fun(...): true
 
+---The browser's WebSocket. Starts connecting and returns at once; raises TypeError, SyntaxError,
+---SecurityError. With another WebSocket instead of a URL it is a second object on that
+---connection, with handlers of its own.
 ---@class websocket.WebSocketClass: websocket.SocketClass
 ---@overload fun(url: string|websocket.WebSocket, protocols?: string|string[], options?: websocket.options): websocket.WebSocket
 ---@field new fun(url: string|websocket.WebSocket, protocols?: string|string[], options?: websocket.options): websocket.WebSocket
 ---@field create fun(url: string, protocol?: string): websocket.WebSocket
 
+---A WebSocket that comes back after a loss. What is sent meanwhile waits in its outbox.
 ---@class websocket.ReconnectingWebSocket: websocket.Socket
----@field retryCount integer read-only
+---@field retryCount integer read-only: retries since the connection was last up for `minUptime`
 ---@field onconnecting? websocket.listener
 local reconnecting = {}
 
----Connects anew, now.
+---Connects anew, now, whatever the options say: also after the end.
 function reconnecting:reconnect() end
 
 ---@class websocket.reconnecting_options: websocket.options
----@field minDelay? number milliseconds; 1000
----@field maxDelay? number milliseconds; 30000
----@field factor? number 2
----@field jitter? boolean true
+---@field minDelay? number milliseconds before a retry at least; 1000
+---@field maxDelay? number milliseconds before a retry at most; 30000
+---@field factor? number by which the backoff grows with each retry, from `minDelay` on; 2
+---@field jitter? boolean a retry comes between `minDelay` and that much more than the backoff; false: after the backoff; true
 ---@field minUptime? number milliseconds after which the delays begin anew; 5000
----@field maxRetries? integer
----@field connectionTimeout? number milliseconds; 3000
----@field maxOutbox? integer bytes kept while away; 1 MiB
----@field stopCodes? (integer|integer[])[] close codes, or ranges of them, after which it stops
+---@field maxRetries? number no limit
+---@field connectionTimeout? number milliseconds for each attempt, where there is no `timeout`; 3000
+---@field maxOutbox? number bytes kept while away; 1 MiB
+---@field stopCodes? (integer|integer[])[] close codes, or ranges of them, after which it stops; {1000, 1008, {4000, 4999}}
 
+---Called before each attempt, where it is a function.
 ---@alias websocket.target string|fun(): string
 ---@alias websocket.protocols string|string[]|fun(): string|string[]|nil
 
+---Raises as WebSocket does, and TypeError for an option that is out of range.
 ---@class websocket.ReconnectingWebSocketClass: websocket.SocketClass
 ---@overload fun(url: websocket.target, protocols?: websocket.protocols, options?: websocket.reconnecting_options): websocket.ReconnectingWebSocket
 ---@field new fun(url: websocket.target, protocols?: websocket.protocols, options?: websocket.reconnecting_options): websocket.ReconnectingWebSocket
 
+---What it raises goes to `websocket.onuncaughterror`.
 ---@alias websocket.on_connection fun(socket: websocket.WebSocket, request: websocket.request)
 
 ---@class websocket.signal
 local signal = {}
 
+---The same function twice counts once. Raises TypeError.
 ---@param slot websocket.on_connection
----@return websocket.on_connection
+---@return websocket.on_connection slot
 function signal:connect(slot) end
 
 ---@param slot websocket.on_connection
@@ -420,19 +518,21 @@ function signal:disconnect(slot) end
 ---@class websocket.WebSocketServer
 ---@field url string read-only
 ---@field port integer read-only
----@field listening boolean read-only
----@field serverName? string read-only
+---@field listening boolean read-only: until `close`
+---@field serverName string read-only: "" by default
 ---@field newConnection websocket.signal read-only
----@field onconnection? websocket.on_connection
+---@field onconnection? websocket.on_connection each client, as an open WebSocket
 local web_socket_server = {}
 
 ---Closes every connection with 1001 "Server closing." and listens no more.
 function web_socket_server:close() end
 
 ---@class websocket.server_options: websocket.listen_params
----@field serverName? string
----@field maxConnections? integer
+---@field serverName? string the answer's `Server` header; none
+---@field maxConnections? integer further clients are answered with 503; no limit
 
+---Listens at once. Raises TypeError where an option is wrong, and an exception by the name of a
+---SocketError where it cannot listen: "AddressInUseError", "SocketAddressNotAvailableError".
 ---@class websocket.WebSocketServerClass
 ---@overload fun(options?: websocket.server_options): websocket.WebSocketServer
 ---@field new fun(options?: websocket.server_options): websocket.WebSocketServer

@@ -34,13 +34,7 @@ pub mod event;
 pub mod handshake;
 pub mod lead;
 pub mod link;
-#[cfg(any(
-    feature = "lua51",
-    feature = "lua52",
-    feature = "lua53",
-    feature = "lua54",
-    feature = "lua55"
-))]
+#[cfg(feature = "lua")]
 mod lua;
 pub mod net;
 pub mod protocol;
@@ -52,11 +46,5 @@ mod sync;
 pub mod worker;
 pub mod workers;
 
-#[cfg(any(
-    feature = "lua51",
-    feature = "lua52",
-    feature = "lua53",
-    feature = "lua54",
-    feature = "lua55"
-))]
+#[cfg(feature = "lua")]
 pub use lua::open;

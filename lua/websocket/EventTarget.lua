@@ -25,13 +25,13 @@ end
 
 local function check_listener(listener, what)
   if not is_callable(listener) then
-    Exception.raise("TypeError", what .. " must be a function, not a " .. type(listener))
+    Exception.expected(what, "a function", listener)
   end
 end
 
 local function check_type(event_type)
   if type(event_type) ~= "string" then
-    Exception.raise("TypeError", "the event type must be a string, not a " .. type(event_type))
+    Exception.expected("the event type", 'a string such as "message"', event_type)
   end
 end
 
@@ -89,7 +89,7 @@ end
 --- Calls the listeners of `event.type` with `event`, now.
 function EventTarget:dispatchEvent(event)
   if type(event) ~= "table" then
-    Exception.raise("TypeError", "the event must be a table with a type, not a " .. type(event))
+    Exception.expected("the event", "a table with a type", event)
   end
   check_type(event.type)
   event.target, event.currentTarget = self, self

@@ -1,6 +1,6 @@
 --- A WebSocket that comes back: a new connection after each loss, later and later, and an
 --- outbox for what is sent meanwhile.
-local websocket = ...
+local websocket, _, internal = ...
 
 local Alarm = require("websocket.alarm")
 local EventTarget = require("websocket.EventTarget")
@@ -8,12 +8,13 @@ local Exception = require("websocket.exception")
 local Outbox = require("websocket.outbox")
 local WebSocket = require("websocket.WebSocket")
 local arguments = require("websocket.arguments")
+local codes = require("websocket.codes")
 local interface = require("websocket.interface")
 
 local CONNECTING, OPEN, CLOSING, CLOSED = 0, 1, 2, 3
-local raise = Exception.raise
+local raise, random = Exception.raise, internal.native.random
 
-local ReconnectingWebSocket = {}
+local ReconnectingWebSocket = { CloseCode = codes.CloseCode, SocketError = codes.SocketError }
 local metatable = { __name = "ReconnectingWebSocket" }
 
 --- The policy's options; all others are those of a WebSocket.
@@ -38,6 +39,43 @@ local events = {
 }
 local methods, getters = {}, {}
 
+local function is_range(value)
+  return type(value) == "table" and type(value[1]) == "number" and type(value[2]) == "number"
+end
+
+local function check_stop_codes(stops)
+  for _, code in ipairs(stops) do
+    if type(code) ~= "number" and not is_range(code) then
+      raise("TypeError", "stopCodes must be close codes, or pairs {from, to} of them")
+    end
+  end
+end
+
+--- The least and the most of each number; a NaN is in no range.
+local ranges = {
+  minDelay = { 0, 2 ^ 53, "a number of milliseconds" },
+  maxDelay = { 0, 2 ^ 53, "a number of milliseconds" },
+  factor = { 1, 2 ^ 53, "a number of 1 or more" },
+  minUptime = { 0, math.huge, "a number of milliseconds" },
+  maxRetries = { 0, math.huge, "a number of 0 or more" },
+  connectionTimeout = { 0, math.huge, "a number of milliseconds" },
+  maxOutbox = { 0, math.huge, "a number of bytes" },
+}
+
+local function check_option(name, value)
+  local range = ranges[name]
+  if range then
+    if type(value) ~= "number" or not (value >= range[1] and value <= range[2]) then
+      local got = type(value) == "number" and value or "a " .. type(value)
+      raise("TypeError", ("%s must be %s, not %s"):format(name, range[3], tostring(got)))
+    end
+  elseif type(value) ~= type(defaults[name]) then
+    Exception.expected(name, "a " .. type(defaults[name]), value)
+  elseif name == "stopCodes" then
+    check_stop_codes(value)
+  end
+end
+
 --- Splits the script's options into the policy and what the WebSockets get.
 local function read_options(options)
   local policy, params = {}, {}
@@ -47,9 +85,8 @@ local function read_options(options)
   for name, value in pairs(arguments.options(options)) do
     if defaults[name] == nil then
       params[name] = value
-    elseif type(value) ~= type(defaults[name]) then
-      raise("TypeError", ("%s must be a %s"):format(name, type(defaults[name])))
     else
+      check_option(name, value)
       policy[name] = value
     end
   end
@@ -66,10 +103,18 @@ local function stops_at(policy, code)
   return false
 end
 
---- How long to wait before this retry: with full jitter, anything up to the backoff.
-local function backoff(policy, retry)
-  local delay = math.min(policy.maxDelay, policy.minDelay * policy.factor ^ (retry - 1))
-  return math.floor(policy.jitter and math.random() * delay or delay)
+--- How long to wait before this retry. With jitter it is anything between `minDelay` and that
+--- much more than the backoff, so that the clients of a server that restarts do not all come
+--- back at once. The numbers are our own: the script's `math.random` goes on undisturbed, and
+--- would be the same in every process where nobody seeds it.
+local function next_backoff(policy, retry)
+  local shortest = policy.minDelay
+  local delay = shortest * policy.factor ^ (retry - 1)
+  if not policy.jitter then
+    return math.ceil(math.max(shortest, math.min(policy.maxDelay, delay)))
+  end
+  local longest = math.max(shortest, math.min(policy.maxDelay, shortest + delay))
+  return math.ceil(shortest + random() * (longest - shortest))
 end
 
 local function evaluate(value)
@@ -108,7 +153,7 @@ local function next_delay(self, code)
     return nil
   end
   self._retries = self._retries + 1
-  return backoff(policy, self._retries)
+  return next_backoff(policy, self._retries)
 end
 
 --- A connection or an attempt is over: goes on or stops, and says so.
@@ -201,29 +246,31 @@ function ReconnectingWebSocket.new(url, protocols, options)
   return setmetatable(self, metatable)
 end
 
-ReconnectingWebSocket.isSupported = WebSocket.isSupported
-ReconnectingWebSocket.CloseCode = WebSocket.CloseCode
-ReconnectingWebSocket.SocketError = WebSocket.SocketError
-
 --- Like WebSocket's; while there is no connection the outbox takes the message, or raises
 --- QuotaExceededError where it is full.
 function methods:send(data, kind)
-  if self._state == OPEN then
+  if data == nil then
+    arguments.message(data, kind)
+  elseif self._state == OPEN then
     self._outbox:send(self._socket, data, kind)
   elseif self._state == CONNECTING then
     self._outbox:put(data, kind)
-  else
+  elseif self._state then
     local text, as = arguments.message(data, kind)
     arguments.check_text(text, as)
     self._dropped = self._dropped + #text
+  else
+    local expected = "a ReconnectingWebSocket"
+    Exception.expected("what socket:send(data) is called on", expected, self)
   end
+  return self
 end
 
 --- Closes for good. Before the connection is established: `error`, then `close` 1006.
 function methods:close(code, reason)
   code, reason = arguments.close(code, reason)
   if self._state >= CLOSING then
-    return
+    return self
   end
   self._state = CLOSING
   self._wants_now = false
@@ -232,6 +279,7 @@ function methods:close(code, reason)
   else
     self._socket:close(code, reason)
   end
+  return self
 end
 
 --- Connects anew, now, whatever the policy says: also after the end.

@@ -65,10 +65,6 @@ function WebSocket.create(url, protocol)
   return WebSocket.new(url, protocol ~= "" and protocol or nil)
 end
 
-function WebSocket.isSupported()
-  return true
-end
-
 local function drop(socket, text)
   socket._dropped = socket._dropped + #text
 end
@@ -82,26 +78,31 @@ local function refuse(socket, text, as, reason)
   drop(socket, text)
 end
 
---- `send(data)` is a text message, `send(data, "binary")` a binary one.
+--- `send(data)` is a text message, `send(data, "binary")` a binary one. Returns the socket, as
+--- `close` does: calls chain.
 function methods:send(data, kind)
   local text, as = arguments.message(data, kind)
   local link = self._link
-  if link.readyState == OPEN then
+  if not link then
+    Exception.expected("what socket:send(data) is called on", "a WebSocket", self)
+  elseif link.readyState == OPEN then
     local ok, reason = pcall(websocket.send, link.connection, text, as)
     if not ok then
       refuse(self, text, as, reason)
     end
   elseif link.readyState == CONNECTING then
-    raise("InvalidStateError", "the WebSocket is not open yet")
+    raise("InvalidStateError", "the WebSocket is not open yet: send in onopen")
   else
     arguments.check_text(text, as)
     drop(self, text)
   end
+  return self
 end
 
 --- `close([code[, reason]])`. Without a code it sends 1000, where browsers send none.
 function methods:close(code, reason)
   self._link:close(arguments.close(code, reason))
+  return self
 end
 
 --- Removes all handlers, then closes.

@@ -21,13 +21,36 @@ local methods, getters, setters = {}, {}, {}
 -- What the server's options are called where they differ from the module's parameters.
 local parameter_names = { maxConnections = "max_connections" }
 
+local function check_server_name(name)
+  if type(name) ~= "string" then
+    Exception.expected("serverName", "a string", name)
+  elseif name:find("%c") then
+    Exception.raise("TypeError", "serverName must not contain control characters")
+  end
+end
+
+--- The script's headers, with the server's name among them.
+local function with_name(headers, name)
+  if type(headers) == "string" then
+    return "Server: " .. name .. "\r\n" .. headers
+  elseif headers ~= nil and type(headers) ~= "table" then
+    return headers -- the module says what is wrong with it
+  end
+  local all = { Server = name }
+  for key, value in pairs(headers or {}) do
+    all[key] = value
+  end
+  return all
+end
+
 local function read_options(options, server)
   local params = {}
   for name, value in pairs(options) do
     params[parameter_names[name] or name] = value
   end
-  if params.serverName then
-    params.headers = { Server = params.serverName }
+  if params.serverName ~= nil then
+    check_server_name(params.serverName)
+    params.headers = with_name(params.headers, params.serverName)
     params.serverName = nil
   end
   params.self = server
@@ -67,7 +90,8 @@ end
 local function listen(params)
   local ok, handle, reason, code = pcall(websocket.listen, params, receive)
   if not ok then
-    Exception.raise("TypeError", tostring(handle))
+    local message = tostring(handle):gsub("^params%.max_connections", "maxConnections")
+    Exception.raise("TypeError", message)
   elseif not handle then
     Exception.raise(codes.error_names[code] or "UnknownSocketError", reason)
   end
@@ -123,7 +147,7 @@ end
 --- `fn(socket, request)`, like those of `newConnection`.
 function setters.onconnection(server, callback)
   if callback ~= nil and type(callback) ~= "function" then
-    Exception.raise("TypeError", "onconnection must be a function, not a " .. type(callback))
+    Exception.expected("onconnection", "a function", callback)
   end
   server._signal:disconnect(server._slot)
   server._onconnection = callback

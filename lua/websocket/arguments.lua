@@ -1,14 +1,13 @@
 --- What scripts give to a WebSocket, checked: URLs, protocols, messages, close codes.
-local websocket = ...
+local websocket, _, internal = ...
 
 local Exception = require("websocket.exception")
-local is_utf8 = require("websocket.utf8")
 local url = require("websocket.url")
 
 local LONGEST_REASON = 123
 local TEXT = { type = websocket.DATA_TYPE_TEXT }
 local BINARY = { type = websocket.DATA_TYPE_BINARY }
-local raise = Exception.raise
+local raise, is_utf8 = Exception.raise, internal.native.is_utf8
 
 local arguments = { TEXT = TEXT, BINARY = BINARY }
 
@@ -31,13 +30,15 @@ end
 function arguments.url(value, allow_any_port)
   local text = stringify(value)
   if not text then
-    raise("TypeError", "the URL must be a string, not a " .. type(value))
+    local expected = type(value) == "table" and "a string, as in WebSocket(url)" or "a string"
+    Exception.expected("the URL", expected, value)
   end
   local address, reason = url.parse(text)
   if not address then
-    raise("SyntaxError", ("the URL '%s' is not valid: %s"):format(text, reason))
+    raise("SyntaxError", "the URL cannot be used: " .. reason)
   elseif url.blocked_ports[address.port] and not allow_any_port then
-    raise("SecurityError", ("port %d is blocked by the fetch standard"):format(address.port))
+    local message = "port %d is blocked by the fetch standard; the option allowAnyPort allows it"
+    raise("SecurityError", message:format(address.port))
   end
   return address
 end
@@ -49,7 +50,7 @@ end
 
 local function check_protocol(protocol, seen)
   if type(protocol) ~= "string" then
-    raise("TypeError", "a protocol must be a string, not a " .. type(protocol))
+    Exception.expected("a protocol", "a string", protocol)
   elseif not is_token(protocol) then
     raise("SyntaxError", ("the protocol '%s' is not valid"):format(protocol))
   elseif seen[protocol:lower()] then
@@ -65,7 +66,7 @@ function arguments.protocols(value)
   elseif type(value) == "string" then
     value = { value }
   elseif type(value) ~= "table" then
-    raise("TypeError", "the protocols must be a string or a list, not a " .. type(value))
+    Exception.expected("the protocols", "a string or a list", value)
   elseif #value == 0 and next(value) ~= nil then
     raise("TypeError", "the protocols must be a list; options are the third argument")
   end
@@ -79,7 +80,7 @@ end
 
 function arguments.options(value)
   if value ~= nil and type(value) ~= "table" then
-    raise("TypeError", "the options must be a table, not a " .. type(value))
+    Exception.expected("the options", "a table", value)
   end
   return value or {}
 end
@@ -90,11 +91,11 @@ local kinds = { text = TEXT, binary = BINARY }
 function arguments.message(data, kind)
   local text = stringify(data)
   if not text then
-    raise("TypeError", ("a %s cannot be sent: give a string"):format(type(data)))
+    Exception.expected("the data of socket:send(data)", "a string", data)
   end
   local as = kinds[kind or "text"]
   if not as then
-    raise("TypeError", 'the kind of a message is "text" or "binary"')
+    raise("TypeError", 'the kind of a message is "text" or "binary", not ' .. tostring(kind))
   end
   return text, as
 end
@@ -117,7 +118,7 @@ end
 local function close_reason(reason)
   local text = stringify(reason)
   if not text then
-    raise("TypeError", "the close reason must be a string, not a " .. type(reason))
+    Exception.expected("the close reason", "a string", reason)
   elseif #text > LONGEST_REASON then
     raise("SyntaxError", ("the close reason has %d bytes; 123 is the most"):format(#text))
   elseif not is_utf8(text) then

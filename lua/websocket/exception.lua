@@ -55,4 +55,10 @@ function Exception.raise(name, message)
   error(Exception.new(name, message), 0)
 end
 
+--- A TypeError that says what was expected and what came.
+function Exception.expected(what, expected, value)
+  local got = value == nil and "nil" or "a " .. type(value)
+  Exception.raise("TypeError", ("%s must be %s, not %s"):format(what, expected, got))
+end
+
 return Exception

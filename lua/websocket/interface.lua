@@ -8,7 +8,18 @@ local spellings = require("websocket.spellings")
 local constants = { CONNECTING = 0, OPEN = 1, CLOSING = 2, CLOSED = 3 }
 local state_names = { [0] = "connecting", "open", "closing", "closed" }
 
+--- The constants under a name of their own; a copy, so that the objects' cannot be changed.
+local ReadyState = {}
+for name, value in pairs(constants) do
+  ReadyState[name] = value
+end
+
 local interface = {}
+
+--- Scripts that also run elsewhere ask, the class or an object.
+local function is_supported()
+  return true
+end
 
 local function add_methods(methods)
   for name, method in pairs(spellings) do
@@ -30,8 +41,9 @@ end
 --- Completes a class, whose objects have `metatable`, and returns it. `class` has its `statics`
 --- with `new`, its `methods` with `destroy`, its `getters`, and its `events` by handler.
 function interface.class(metatable, class)
-  local methods, getters = class.methods, class.getters
+  local methods, getters, statics = class.methods, class.getters, class.statics
   add_methods(methods)
+  statics.isSupported, statics.ReadyState = is_supported, ReadyState
   getters.binaryType = binary_type
   members.of_objects(metatable, {
     methods = methods,
@@ -40,11 +52,12 @@ function interface.class(metatable, class)
     constants = constants,
     events = class.events,
   })
+  methods.isSupported = is_supported -- with and without its object
   metatable.__close = methods.destroy
   function metatable.__tostring(socket)
     return ("%s (%s, %s)"):format(metatable.__name, socket.url, state_names[socket.readyState])
   end
-  return members.of_class(class.statics, constants)
+  return members.of_class(statics, constants)
 end
 
 return interface

@@ -9,8 +9,31 @@ local function refuse(key)
   Exception.raise("TypeError", tostring(key) .. " is read-only")
 end
 
+-- Called for each message: these see for themselves whether a message was left out.
+local UNCHECKED = { send = true, sendBytes = true }
+
+--- A method that says so where it is called without its object.
+local function checked(metatable, name, method)
+  return function(object, ...)
+    if getmetatable(object) ~= metatable then
+      local text = "%s is a method of a %s: call it as object:%s(...), with a colon"
+      Exception.raise("TypeError", text:format(name, metatable.__name, name))
+    end
+    return method(object, ...)
+  end
+end
+
+local function check_methods(metatable, methods)
+  for name, method in pairs(methods) do
+    if not UNCHECKED[name] then
+      methods[name] = checked(metatable, name, method)
+    end
+  end
+end
+
 --- Gives `metatable` its `__index` and `__newindex`. `events` maps "onopen" to "open".
 function members.of_objects(metatable, class)
+  check_methods(metatable, class.methods)
   local methods, getters, setters = class.methods, class.getters, class.setters
   local constants, events = class.constants or {}, class.events or {}
 

@@ -22,8 +22,8 @@ function Outbox:put(data, kind)
   local text, as = arguments.message(data, kind)
   arguments.check_text(text, as)
   if self.bytes + #text > self.limit then
-    local message = "%d bytes wait for a connection already, and %d is the most"
-    Exception.raise("QuotaExceededError", message:format(self.bytes, self.limit))
+    local message = "a message of %d bytes does not fit: %d wait already, and maxOutbox is %d"
+    Exception.raise("QuotaExceededError", message:format(#text, self.bytes, self.limit))
   end
   self.bytes = self.bytes + #text
   self.waiting[#self.waiting + 1] = { text = text, kind = kind }

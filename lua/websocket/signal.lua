@@ -22,7 +22,7 @@ end
 --- The same function twice counts once. Returns it, for `disconnect`.
 function Signal:connect(slot)
   if type(slot) ~= "function" then
-    Exception.raise("TypeError", "a signal connects to a function, not to a " .. type(slot))
+    Exception.expected("what newConnection:connect(handler) is given", "a function", slot)
   end
   local slots = without(self.slots, slot)
   slots[#slots + 1] = slot

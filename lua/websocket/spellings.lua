@@ -13,19 +13,23 @@ local function payload(event)
   end
 end
 
---- `handler(name, payload, passed)` at every event of this name.
+--- `handler(name, payload, passed, binary)` at every event of this name; `binary` is a
+--- message's.
 function spellings:addListener(name, handler, passed)
   if type(handler) ~= "function" then
-    Exception.raise("TypeError", "the handler must be a function, not a " .. type(handler))
+    Exception.expected("the handler", "a function", handler)
   end
   EventTarget.addEventListener(self, name, function(event)
-    handler(event.type, payload(event), passed)
+    handler(event.type, payload(event), passed, event.binary)
   end)
   return self
 end
 
 function spellings:sendBytes(data)
-  self:send(data, "binary")
+  if data == nil then
+    Exception.expected("the data of socket:sendBytes(data)", "a string", data)
+  end
+  return self:send(data, "binary")
 end
 
 function spellings:getReadyState()
@@ -42,6 +46,7 @@ end
 
 function spellings:setBinaryType(value)
   self.binaryType = value
+  return self
 end
 
 return spellings

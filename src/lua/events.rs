@@ -335,9 +335,16 @@ impl State {
     }
 }
 
+impl State {
+    /// Flushes a Close 1001 on every connection, for as long as [`FAREWELL`]. None starts after it.
+    pub fn stop(&self) {
+        self.workers.stop(Instant::now() + FAREWELL);
+    }
+}
+
 impl Drop for State {
     fn drop(&mut self) {
-        self.workers.stop(Instant::now() + FAREWELL);
+        self.stop();
     }
 }
 

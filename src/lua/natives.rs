@@ -2,12 +2,12 @@
 
 use std::{rc::Rc, sync::OnceLock, time::Instant};
 
-use mlua::{Function, Lua, LuaString, MultiValue, Result, Table, Value};
+use mlua::{Function, IntoLuaMulti, Lua, LuaString, MultiValue, Result, Table, Value};
 
 use super::{
     calls,
     events::{self, State},
-    params, tables,
+    params, pure, tables,
 };
 use crate::{error::SocketError, server, worker};
 
@@ -201,9 +201,23 @@ impl Natives<'_> {
         };
         self.add("fd", self.lua.create_function(fd)?)?;
 
+        let state = Rc::clone(&self.state);
+        let stop = move |_: &Lua, ()| {
+            state.stop();
+            Ok(())
+        };
+        self.add("stop", self.lua.create_function(stop)?)?;
+
         let utf8 =
             |_: &Lua, text: LuaString| Ok(simdutf8::basic::from_utf8(&text.as_bytes()).is_ok());
         self.add("is_utf8", self.lua.create_function(utf8)?)?;
+        let parse = |lua: &Lua, text: LuaString| match pure::parse_url(&text.as_bytes()) {
+            Ok(url) => (url.href, url.origin, url.port).into_lua_multi(lua),
+            Err(reason) => (Value::Nil, reason).into_lua_multi(lua),
+        };
+        self.add("parse_url", self.lua.create_function(parse)?)?;
+        let random = |_: &Lua, ()| Ok(pure::random());
+        self.add("random", self.lua.create_function(random)?)?;
         self.add("now", self.lua.create_function(|_, ()| Ok(now()))?)
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use data_encoding::BASE64;
 use percent_encoding::percent_decode_str;
-use url::{Host, Position, Url};
+use url::{Host, ParseError, Position, Url};
 
 use crate::error::Error;
 
@@ -25,27 +25,37 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Reads a URL by the rules of the WHATWG URL standard. `http` and `https` count as `ws`
-    /// and `wss`; a fragment is cut off.
+    /// and `wss`; a fragment is cut off. The error of a URL that only lacks its scheme says
+    /// what it would be with one.
     pub fn parse(url: &str) -> Result<Self, Error> {
-        let mut url = Url::parse(url).map_err(|error| Error::Url(format!("{error}: '{url}'")))?;
+        Self::read(url).map_err(|reason| {
+            Error::Url(match with_scheme(url) {
+                Some(meant) => format!("{reason}; did you mean {meant}?"),
+                None => reason,
+            })
+        })
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        let mut url = Url::parse(text).map_err(|error| match error {
+            ParseError::RelativeUrlWithoutBase => format!("it has no scheme: '{text}'"),
+            other => format!("{other}: '{text}'"),
+        })?;
         let secure = match url.scheme() {
             "ws" | "http" => false,
             "wss" | "https" => true,
-            other => {
-                let reason = format!("the scheme must be ws or wss, not '{other}'");
-                return Err(Error::Url(reason));
-            }
+            other => return Err(format!("the scheme must be ws or wss, not '{other}'")),
         };
         let scheme = if secure { "wss" } else { "ws" };
         url.set_scheme(scheme)
-            .map_err(|()| Error::Url("the scheme cannot be used".into()))?;
+            .map_err(|()| "the scheme cannot be used".to_owned())?;
         url.set_fragment(None);
 
         let host = match url.host() {
             Some(Host::Domain(name)) => name.to_owned(),
             Some(Host::Ipv4(address)) => address.to_string(),
             Some(Host::Ipv6(address)) => address.to_string(),
-            None => return Err(Error::Url("it has no host".into())),
+            None => return Err("it has no host".to_owned()),
         };
         Ok(Self {
             secure,
@@ -72,6 +82,13 @@ impl Endpoint {
         }
     }
 
+    /// The ASCII serialisation of the URL's origin (RFC 6454 section 6.2), with the scheme
+    /// `ws` or `wss`.
+    pub fn origin(&self) -> String {
+        let scheme = if self.secure { "wss" } else { "ws" };
+        format!("{scheme}://{}", self.host_header())
+    }
+
     /// Host and port, the port always there: how a CONNECT request names a target.
     pub fn authority(&self) -> String {
         format!("{}:{}", bracketed(&self.host), self.port)
@@ -86,6 +103,21 @@ impl Endpoint {
     pub fn address(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
+}
+
+/// "localhost:8080" as "ws://localhost:8080", where that is a URL. What stands before the colon
+/// reads as a scheme.
+fn with_scheme(text: &str) -> Option<String> {
+    let text = text.trim();
+    let authority = text.split(['/', '?', '#']).next()?;
+    let port = authority.rsplit_once(':').map(|(_, port)| port);
+    let is_number = |port: &str| !port.is_empty() && port.bytes().all(|it| it.is_ascii_digit());
+    if authority.is_empty() || authority.contains('@') || !port.is_none_or(is_number) {
+        return None;
+    }
+    let scheme = if port == Some("443") { "wss" } else { "ws" };
+    let url = format!("{scheme}://{text}");
+    Url::parse(&url).is_ok().then_some(url)
 }
 
 fn default_port(secure: bool) -> u16 {

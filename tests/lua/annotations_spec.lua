@@ -32,6 +32,48 @@ describe("library/websocket.lua", function()
     assert_declared("websocket", websocket)
   end)
 
+  for _, name in ipairs({ "CloseCode", "SocketError", "ReadyState" }) do
+    it("declares every " .. name .. " with its number", function()
+      local class = library:match("%-%-%-@class websocket%." .. name .. "\n(.-)\n\n")
+      for _, owner in ipairs({ websocket.WebSocket, websocket.ReconnectingWebSocket }) do
+        for key, number in pairs(owner[name]) do
+          local field = ("---@field %s %d"):format(key, number)
+          -- A description may follow.
+          local text = class .. "\n"
+          local line = text:find(field .. " ", 1, true) or text:find(field .. "\n", 1, true)
+          assert.is_truthy(line, field)
+        end
+      end
+    end)
+  end
+
+  it("declares every name that an exception may have", function()
+    local text = library:match("\n([^\n]*What misuse of.-)%-%-%-@class websocket%.Exception")
+    for line in io.lines("lua/websocket/exception.lua") do
+      local name = line:match("^  (%w+Error) = %d+,$")
+      -- Only a browser gives a NetworkError by that name.
+      local is_known = not name or name == "NetworkError" or text:find(name, 1, true)
+      assert.is_truthy(is_known, name)
+    end
+  end)
+
+  it("declares every option of a ReconnectingWebSocket with its default", function()
+    local text = library:match("%-%-%-@class websocket%.reconnecting_options.-\n\n")
+    local found = 0
+    for line in io.lines("lua/websocket/ReconnectingWebSocket.lua") do
+      local name = line:match("^  (%l+%u%w*) = .*,$") or line:match("^  (factor) = .*,$")
+      if name and not line:find("{ [0-9]") then
+        found = found + 1
+        assert.is_truthy(text:find("@field " .. name .. "? ", 1, true), name)
+      end
+    end
+    assert.is_true(found >= 7, "found only " .. found)
+  end)
+
+  it("says what certificates `ca` stands for", function()
+    assert.matches("@field ca%? string the issuers to trust instead of the system's", library)
+  end)
+
   it("declares every member of connections and servers", function()
     local server = assert(websocket.listen({}, function() end))
     assert_declared("server", server)

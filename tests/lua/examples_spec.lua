@@ -1,4 +1,9 @@
 -- The examples print what their reader expects.
+local peer = require("support.peer")
+
+-- What follows the output of an example that failed.
+local FAILED = "it failed"
+
 local function interpreter()
   local first = 0
   while arg[first - 1] do
@@ -8,8 +13,8 @@ local function interpreter()
 end
 
 local function lines_of(path)
-  local output =
-    assert(io.popen(("timeout 60 %s examples/%s 2>&1"):format(interpreter(), path), "r"))
+  local command = "timeout 60 %s examples/%s 2>&1 || echo %s"
+  local output = assert(io.popen(command:format(interpreter(), path, FAILED), "r"))
   local lines = {}
   for line in output:lines() do
     lines[#lines + 1] = line
@@ -19,6 +24,29 @@ local function lines_of(path)
 end
 
 describe("the example", function()
+  it("echo.lua", function()
+    local lines = lines_of("echo.lua")
+    table.sort(lines)
+    local texts = {}
+    for _, line in ipairs(lines) do
+      texts[line] = true
+    end
+    assert.is_true(texts['client gets text "Hello from Lua"'], table.concat(lines, "\n"))
+    assert.is_true(texts["client gets binary 00 01 02 fd fe ff"], table.concat(lines, "\n"))
+    assert.is_nil(texts[FAILED])
+  end)
+
+  it("echo.lua fails where there is no server, or one that sends nothing back", function()
+    local lines = lines_of("echo.lua ws://127.0.0.1:1/")
+    assert.equal(FAILED, lines[#lines])
+    assert.matches("connect: ", table.concat(lines, "\n"))
+    local server = peer.start("python")
+    lines = lines_of("echo.lua " .. server:url("/sink"))
+    server:stop()
+    assert.equal(FAILED, lines[#lines])
+    assert.matches("0 of 2 echoes", table.concat(lines, "\n"))
+  end)
+
   it("browser_style.lua", function()
     local lines = lines_of("browser_style.lua")
     table.sort(lines) -- two ends of one connection: their lines may change places

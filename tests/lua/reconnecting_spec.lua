@@ -1,6 +1,7 @@
 -- ReconnectingWebSocket against servers that come and go.
 local clock = require("support.clock")
 local peer = require("support.peer")
+local program = require("support.program")
 local sockets = require("support.sockets")
 local websocket = require("websocket")
 
@@ -155,21 +156,92 @@ describe("a ReconnectingWebSocket", function()
     end
   end)
 
-  it("spreads its attempts with full jitter", function()
-    local options = with({ maxRetries = 30, minDelay = 20, maxDelay = 20 })
+  it("spreads its attempts between minDelay and that much more than the backoff", function()
+    local options = with({ maxRetries = 30, minDelay = 20, factor = 1, maxDelay = 1000 })
     local events = closes(connect(dead_url(), nil, options))
     drive(function()
       return #events == 31
     end)
-    local sum, different = 0, {}
+    local sum = 0
     for i = 1, 30 do
-      assert.is_true(events[i].retryIn >= 0 and events[i].retryIn <= 20)
-      sum = sum + events[i].retryIn
-      different[events[i].retryIn] = true
+      local delay = events[i].retryIn
+      assert.is_true(delay >= 20 and delay <= 40, "a delay of " .. delay)
+      sum = sum + delay
     end
-    assert.is_truthy(next(different, next(different)), "all delays are the same")
-    assert.is_true(sum > 60 and sum < 540, "the mean is far from the middle: " .. sum / 30)
+    assert.is_true(sum > 700 and sum < 1100, "the mean is far from the middle: " .. sum / 30)
   end)
+
+  it("keeps to minDelay where maxDelay is below it", function()
+    for _, jitter in ipairs({ true, false }) do
+      local options = { minDelay = 60000, maxDelay = 10, jitter = jitter }
+      local events = closes(connect(dead_url(), nil, options))
+      drive(function()
+        return #events == 1
+      end)
+      assert.equal(60000, events[1].retryIn)
+    end
+  end)
+
+  it("leaves the script's math.random alone", function()
+    local function sequence()
+      local numbers = {}
+      for i = 1, 5 do
+        numbers[i] = math.random(1000000)
+      end
+      return numbers
+    end
+    math.randomseed(42)
+    local expected = sequence()
+    math.randomseed(42)
+    local events = closes(connect(dead_url()))
+    drive(function()
+      return #events == 3
+    end)
+    assert.same(expected, sequence())
+  end)
+
+  it("spreads the clients of many processes, none before minDelay", function()
+    local script = [[
+      local websocket = require("websocket")
+      local url = "ws://127.0.0.1:%d/"
+      local options = { minDelay = 60000, maxDelay = 120000 }
+      local socket = websocket.ReconnectingWebSocket(url, nil, options)
+      function socket.onclose(event)
+        print(event.retryIn)
+        socket:destroy()
+      end
+      websocket.run()
+    ]]
+    script = script:format(program.free_port())
+    local shortest, longest = math.huge, -math.huge
+    for _ = 1, 20 do
+      local delay = tonumber(program.lua(script))
+      shortest, longest = math.min(shortest, delay), math.max(longest, delay)
+    end
+    assert.is_true(shortest >= 60000 and longest <= 120000, shortest .. " to " .. longest)
+    -- Twenty numbers of one minute lie within half of it once in 50,000 times.
+    assert.is_true(longest - shortest > 30000, shortest .. " to " .. longest)
+  end)
+
+  for name, bad in pairs({
+    minDelay = { -1, 0 / 0, math.huge, "soon" },
+    maxDelay = { -1, math.huge },
+    factor = { 0.5, 0 / 0 },
+    minUptime = { -1 },
+    maxRetries = { -1, false },
+    connectionTimeout = { -1 },
+    maxOutbox = { -1, {} },
+    jitter = { 1 },
+    stopCodes = { 1000, { "1000" }, { { 4000 } } },
+  }) do
+    it("refuses a bad " .. name .. " and says what is good", function()
+      for _, value in ipairs(bad) do
+        local err = raises("TypeError", ReconnectingWebSocket, dead_url(), nil, { [name] = value })
+        assert.matches("^" .. name .. " must be ", err.message)
+        assert.matches("reconnecting_spec", err.where)
+      end
+    end)
+  end
 
   it("stops after maxRetries, for `reconnect` to begin again", function()
     local socket = connect(dead_url(), nil, with({ maxRetries = 2 }))

@@ -128,6 +128,8 @@ describe("WebSocket", function()
       ["ws://256.1.1.1/"] = "an IPv4 part above 255",
       ["ws://1.2.3.4.5/"] = "five IPv4 parts",
       ["ws://example.1/"] = "a name that ends in a number",
+      ["ws://xn--a/"] = "a host in broken punycode",
+      ["ws://example.org/\255"] = "a path that is not UTF-8",
     }
 
     for text, what in pairs(invalid) do
@@ -135,6 +137,30 @@ describe("WebSocket", function()
         local err = raises("SyntaxError", WebSocket, text)
         assert.equal(12, err.code)
         assert.matches("URL", err.message)
+      end)
+    end
+
+    -- What the script's author left out -> what to write.
+    local unfinished = {
+      ["localhost:8080"] = "did you mean ws://localhost:8080?",
+      ["localhost:8080/chat?room=1"] = "did you mean ws://localhost:8080/chat?room=1?",
+      ["127.0.0.1:8080"] = "did you mean ws://127.0.0.1:8080?",
+      ["[::1]:8080"] = "did you mean ws://[::1]:8080?",
+      ["example.org/chat"] = "did you mean ws://example.org/chat?",
+      ["example.org:443"] = "did you mean wss://example.org:443?",
+    }
+
+    for text, hint in pairs(unfinished) do
+      it("helps with the URL " .. text, function()
+        local err = raises("SyntaxError", WebSocket, text)
+        assert.is_truthy(err.message:find(hint, 1, true), err.message)
+        assert.matches("websocket_cases_spec", err.where)
+      end)
+    end
+
+    for _, text in ipairs({ "", "/chat", "mailto:a@b.org", "about:blank", "ftp://b.org" }) do
+      it("does not guess what the URL '" .. text .. "' was to be", function()
+        assert.is_nil(raises("SyntaxError", WebSocket, text).message:find("did you mean"))
       end)
     end
 
@@ -236,6 +262,11 @@ describe("WebSocket", function()
       ["ws://127.1/"] = "ws://127.0.0.1/",
       ["ws://0x7f000001/"] = "ws://127.0.0.1/",
       ["ws://[0:0::1]:8080/"] = "ws://[::1]:8080/",
+      -- IDNA: what stands there is the ASCII serialisation.
+      ["ws://\195\164.example/"] = "ws://xn--4ca.example/",
+      ["wss://B\195\156CHER.example:8443"] = "wss://xn--bcher-kva.example:8443/",
+      ["ws://%C3%A4.example/"] = "ws://xn--4ca.example/",
+      ["ws://example\227\128\130org/"] = "ws://example.org/",
     }
 
     for text, expected in pairs(normal) do
@@ -1022,6 +1053,14 @@ describe("WebSocket", function()
           assert.equal("x", event.data)
           assert.equal(server.url, event.origin)
           assert.is_false(event.binary)
+        end,
+      },
+      {
+        "`message` carries the origin in ASCII, whatever the URL was written in",
+        function()
+          local fullwidth = "ws://\239\189\140ocalhost:%d/echo" -- IDNA makes it an "l"
+          local event = echo(open(fullwidth:format(server.port)), "x")
+          assert.equal("ws://localhost:" .. server.port, event.origin)
         end,
       },
       {

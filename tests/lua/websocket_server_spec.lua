@@ -220,6 +220,15 @@ describe("a WebSocketServer", function()
     assert.equal("chat/1.0", socket.handshakeResponse.headers.server)
   end)
 
+  it("keeps the script's headers beside its name", function()
+    for _, headers in ipairs({ { ["X-Room"] = "5" }, "X-Room: 5\r\n" }) do
+      local server = serve({ serverName = "chat/1.0", headers = headers })
+      local answered = open(server.url).handshakeResponse.headers
+      assert.equal("chat/1.0", answered.server)
+      assert.equal("5", answered["x-room"])
+    end
+  end)
+
   it("raises where it cannot listen: the port is taken, the host is not ours", function()
     local server = serve()
     local err = raises("AddressInUseError", WebSocketServer, { port = server.port })

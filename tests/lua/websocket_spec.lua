@@ -104,14 +104,14 @@ describe("a WebSocket", function()
   end)
 
   describe("with addListener", function()
-    it("calls handler(name, payload, passed) for each event", function()
+    it("calls handler(name, payload, passed, binary) for each event", function()
       local server = sockets.serve()
       local socket = sockets.connect(server.url)
       local calls = {}
       local passed = {}
       local function handler(...)
         calls[#calls + 1] = { ... }
-        assert.equal(3, select("#", ...))
+        assert.equal(4, select("#", ...))
       end
       for _, name in ipairs({ "open", "message", "close" }) do
         assert.equal(socket, socket:addListener(name, handler, passed))
@@ -124,9 +124,23 @@ describe("a WebSocket", function()
       socket:close(3000, "done")
       sockets.finish(socket)
       assert.same({ "open", nil, passed }, calls[1])
-      assert.same({ "message", "x", passed }, calls[2])
+      assert.same({ "message", "x", passed, false }, calls[2])
       local close = { code = 3000, reason = "done", wasClean = true }
       assert.same({ "close", close, passed }, calls[3])
+    end)
+
+    it("tells binary messages from texts", function()
+      local server = sockets.serve()
+      local socket = open(server.url)
+      local kinds = {}
+      socket:addListener("message", function(_, payload, _, binary)
+        kinds[#kinds + 1] = { payload, binary }
+      end)
+      socket:sendBytes("\0\1"):send("text")
+      drive(function()
+        return #kinds == 2
+      end)
+      assert.same({ { "\0\1", true }, { "text", false } }, kinds)
     end)
 
     it("gives an error no payload", function()
@@ -146,6 +160,46 @@ describe("a WebSocket", function()
       assert.equal("TypeError", err.name)
     end)
   end)
+
+  for _, name in ipairs({ "WebSocket", "ReconnectingWebSocket" }) do
+    local class = websocket[name]
+
+    describe("as a " .. name, function()
+      it("lets calls chain", function()
+        local server = sockets.serve()
+        local socket = keep(class(server.url))
+        local lines = log(socket)
+        local function nothing() end
+        assert.equal(socket, socket:setBinaryType("arraybuffer"):addListener("open", nothing))
+        assert.equal("arraybuffer", socket.binaryType)
+        sockets.reach(socket, 1)
+        assert.equal(socket, socket:send("a"):sendBytes("b"):send("c", "binary"))
+        drive(function()
+          return #lines == 4
+        end)
+        assert.same({ "open", "message a", "message b", "message c" }, lines)
+        assert.equal(socket, socket:close(3000, "done"))
+        assert.equal(socket, socket:close():send("late"):sendBytes("late"):setBinaryType("blob"))
+        sockets.finish(socket, lines)
+        assert.equal(socket, socket:close():send("later"))
+      end)
+
+      it("is supported, whoever is asked", function()
+        assert.is_true(class.isSupported())
+        assert.is_true(class:isSupported())
+        local socket = keep(class(sockets.serve().url))
+        assert.is_true(socket:isSupported())
+        assert.is_true(socket.isSupported())
+      end)
+
+      it("has its states under ReadyState too", function()
+        local states = { CONNECTING = 0, OPEN = 1, CLOSING = 2, CLOSED = 3 }
+        assert.same(states, class.ReadyState)
+        local socket = keep(class(sockets.serve().url))
+        assert.equal(class.ReadyState.CONNECTING, socket.readyState)
+      end)
+    end)
+  end
 
   for _, kind in ipairs({ "python", "node" }) do
     describe("against " .. kind, function()

@@ -1,5 +1,6 @@
 -- love tests/hosts/love URL FILE: opens a connection and restarts the game with it, five
 -- times, then talks and quits. FILE remembers the starts, and the threads of the first one.
+-- love tests/hosts/love URL exit: quits with an open connection.
 local websocket = require("websocket")
 require("websocket.love") -- events are delivered in every frame
 
@@ -64,7 +65,15 @@ local function talk(url)
   love.event.quit(code == 4000 and 0 or 1)
 end
 
+local function quit_when_open(_, _, data)
+  love.event.quit(data.event == websocket.EVENT_CONNECTED and 0 or 1)
+end
+
 function love.load(arguments)
+  if arguments[2] == "exit" then
+    websocket.connect(arguments[1], nil, quit_when_open)
+    return
+  end
   count_start(arguments[2])
   if starts <= RESTARTS then
     websocket.connect(arguments[1], nil, restart_when_open)
