@@ -39,6 +39,7 @@ mod lua;
 pub mod net;
 pub mod protocol;
 pub mod queue;
+pub mod recycle;
 pub mod server;
 pub mod session;
 pub mod stats;

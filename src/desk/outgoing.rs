@@ -7,7 +7,8 @@ use super::{
     staging::{Records, Staging},
 };
 use crate::{
-    protocol::{Kind, Recycler},
+    protocol::Kind,
+    recycle::Recycler,
     sync::{
         AtomicUsize, Ordering,
         channel::{self, Receiver, Sender},

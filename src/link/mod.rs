@@ -4,17 +4,20 @@
 //! socket, its desk or a deadline. One turn: take what the host has sent, write, read until the
 //! socket has no more or the host must deliver first, write again.
 
+mod credit;
 mod lease;
+mod taker;
 
 use std::{
     io,
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use mio::Registry;
 
+use credit::Credit;
 pub use lease::{DRIVEN, LEASE, Lease};
+use taker::Taker;
 
 use crate::{
     compact::CompactBytes,
@@ -23,7 +26,6 @@ use crate::{
     net::Stream,
     protocol::Kind,
     session::{Closed, Inflow, Output, Session},
-    stats::Stats,
 };
 
 /// Messages up to this size are framed at once, by the thread that sends them.
@@ -73,15 +75,6 @@ pub struct Link {
     half_closed: bool,
     /// What may still be handed over although the host stalls, in bytes, now that it wants the end.
     credit: Credit,
-}
-
-/// How a closing connection goes on reading though its host takes nothing.
-#[derive(Clone, Copy, Debug)]
-enum Credit {
-    /// So many bytes more are handed over.
-    Left(usize),
-    /// What arrives is discarded: the peer's Close is behind it.
-    Spent,
 }
 
 /// A link and who watches its socket: what a connection's lock guards.
@@ -396,63 +389,5 @@ impl Link {
         desk.outgoing.trim();
         self.staged.trim();
         self.arrivals.shrink_to(0);
-    }
-}
-
-impl Credit {
-    /// Whether a message of this cost is handed over; if it is not, none after it is.
-    fn grants(&mut self, stalled: bool, cost: usize) -> bool {
-        match self {
-            Credit::Spent => false,
-            Credit::Left(_) if !stalled => true,
-            Credit::Left(left) if *left >= cost => {
-                *left -= cost;
-                true
-            }
-            Credit::Left(_) => {
-                *self = Credit::Spent;
-                false
-            }
-        }
-    }
-}
-
-/// The session as it takes messages, and counts them.
-struct Taker<'a> {
-    session: &'a mut Session,
-    stats: &'a Stats,
-    /// None where no Close can come.
-    now: Option<Instant>,
-}
-
-impl Taker<'_> {
-    /// What comes too late is never written, and stays counted as such.
-    fn count(&self, accepted: bool, length: usize) {
-        if accepted {
-            self.stats.messages_sent.add(1);
-            self.stats.bytes_sent.add(length as u64);
-        }
-    }
-}
-
-impl Take for Taker<'_> {
-    fn is_full(&self) -> bool {
-        self.session.is_full()
-    }
-
-    fn send_copy(&mut self, kind: Kind, payload: &[u8]) {
-        let accepted = self.session.send_copy(kind, payload);
-        self.count(accepted, payload.len());
-    }
-
-    fn send(&mut self, kind: Kind, payload: Bytes) {
-        let length = payload.len();
-        let accepted = self.session.send(kind, payload);
-        self.count(accepted, length);
-    }
-
-    fn close(&mut self, code: u16, reason: &str) {
-        let now = self.now.unwrap_or_else(Instant::now);
-        self.session.close(code, reason, now);
     }
 }

@@ -52,18 +52,17 @@ use tungstenite::protocol::frame::coding::Control;
 
 use crate::error::Violation;
 pub use payload::Payload;
-pub use recycle::Recycler;
 
 use reader::{Found, Place, Reader};
 use writer::Writer;
 
+mod buffer;
 mod close;
 pub mod deflate;
 pub mod extension;
 mod frame;
 mod payload;
 mod reader;
-mod recycle;
 mod utf8;
 mod window;
 mod writer;

@@ -1,28 +1,17 @@
 //! From received bytes to messages: fragments, limits, UTF-8, decompression.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::{
-    Kind, Recycler,
+    Kind,
+    buffer::ReadBuffer,
     deflate::Decompressor,
     frame::{Header, apply_mask},
     utf8::Utf8,
     violation,
 };
-use crate::error::Violation;
-
-/// The first capacity of the buffer, and all that an idle connection keeps.
-const MIN_READ: usize = 4 * 1024;
-
-/// The most that is reserved without knowing that it will be filled.
-const MAX_READ: usize = 64 * 1024;
-
-/// A frame's length is believed up to here; beyond, memory follows what really arrives.
-const MAX_TRUST: usize = 1024 * 1024;
-
-/// A slice costs two atomic operations, and a shorter copy no more than that.
-const SLICE_MIN: usize = 128;
+use crate::{error::Violation, recycle::Recycler};
 
 /// Messages up to here are copied out of the space they were assembled in, which is used again.
 const MAX_COPY: usize = 16 * 1024;
@@ -32,15 +21,7 @@ pub(super) struct Reader {
     expect_mask: bool,
     max_message_size: usize,
     decompressor: Option<Decompressor>,
-    /// Received bytes; those before `start` are consumed.
-    buffer: BytesMut,
-    /// A cursor, because `BytesMut` takes its time to move its own.
-    start: usize,
-    read_size: usize,
-    /// The buffer was handed out for a read.
-    offered: bool,
-    /// Consumed since the last message was taken as a slice of the buffer.
-    overhead: usize,
+    buffer: ReadBuffer,
     frame: Option<Frame>,
     message: Option<Message>,
     /// Payload bytes of messages, inflated, so far.
@@ -96,11 +77,7 @@ impl Reader {
             expect_mask,
             max_message_size,
             decompressor,
-            buffer: BytesMut::new(),
-            start: 0,
-            read_size: MIN_READ,
-            offered: false,
-            overhead: 0,
+            buffer: ReadBuffer::new(),
             frame: None,
             message: None,
             payload_received: 0,
@@ -112,38 +89,8 @@ impl Reader {
 
     /// The buffer, with room in it for what comes next.
     pub fn buffer(&mut self) -> &mut BytesMut {
-        // Reads more at a time once a read has filled all the room that it was offered.
-        let filled = self.buffer.len() == self.buffer.capacity();
-        if self.offered && filled && self.read_size < MAX_READ {
-            self.read_size *= 2;
-        }
-        self.offered = true;
-        self.settle();
-        let room = self.buffer.capacity() - self.buffer.len();
-        let missing = match &self.frame {
-            Some(frame) if frame.whole => frame.length.saturating_sub(self.buffer.len()),
-            _ => 0,
-        };
-        let enough = match missing {
-            0 => self.read_size / 2,
-            _ => missing.min(self.read_size),
-        };
-        if room < enough {
-            let trusted = missing.min(MAX_TRUST.max(self.buffer.len()));
-            self.buffer.reserve(trusted.max(self.read_size));
-        }
-        &mut self.buffer
-    }
-
-    /// Lets go of what is consumed: from here on the buffer begins with what is not.
-    fn settle(&mut self) {
-        self.overhead = MAX_READ.min(self.overhead + self.start);
-        if self.start == self.buffer.len() {
-            self.buffer.clear();
-        } else {
-            self.buffer.advance(self.start);
-        }
-        self.start = 0;
+        let whole = self.frame.as_ref().filter(|frame| frame.whole);
+        self.buffer.offer(whole.map(|frame| frame.length))
     }
 
     /// What is next, once its bytes are all there.
@@ -151,7 +98,7 @@ impl Reader {
     pub fn poll(&mut self) -> Result<Option<Found>, Violation> {
         match self.poll_small() {
             Some(found) => Ok(Some(found)),
-            None if self.start == self.buffer.len() => Ok(None),
+            None if self.buffer.is_consumed() => Ok(None),
             None => self.poll_any(),
         }
     }
@@ -160,7 +107,7 @@ impl Reader {
     /// 125 bytes that is all here. Whatever is wrong with it is left to them.
     #[inline]
     fn poll_small(&mut self) -> Option<Found> {
-        let bytes = self.buffer.get_mut(self.start..)?;
+        let bytes = self.buffer.bytes.get_mut(self.buffer.start..)?;
         let &mut [first, second, ref mut rest @ ..] = bytes else {
             return None;
         };
@@ -188,7 +135,7 @@ impl Reader {
             apply_mask(payload, mask.unwrap_or_default(), 0);
             return None;
         }
-        self.start += if self.expect_mask { 6 } else { 2 } + length;
+        self.buffer.start += if self.expect_mask { 6 } else { 2 } + length;
         self.payload_received += length as u64;
         Some(Found::Message(kind, Place::Buffer(length)))
     }
@@ -196,14 +143,15 @@ impl Reader {
     /// Any frame, as far as it is here.
     #[inline(never)]
     fn poll_any(&mut self) -> Result<Option<Found>, Violation> {
-        self.settle();
+        self.buffer.settle();
         loop {
             if self.frame.is_none() {
-                let Some((header, size)) = Header::parse(&self.buffer, self.expect_mask)? else {
+                let Some((header, size)) = Header::parse(&self.buffer.bytes, self.expect_mask)?
+                else {
                     return Ok(None);
                 };
                 let frame = self.begin(&header)?;
-                self.consume(size);
+                self.buffer.consume(size);
                 self.frame = Some(frame);
             }
             let found = self.advance()?;
@@ -211,11 +159,6 @@ impl Reader {
                 return Ok(found);
             }
         }
-    }
-
-    fn consume(&mut self, size: usize) {
-        self.buffer.advance(size);
-        self.overhead = MAX_READ.min(self.overhead + size);
     }
 
     /// Payload bytes of messages, inflated, those of unfinished ones included.
@@ -228,17 +171,16 @@ impl Reader {
     #[inline]
     pub fn bytes(&self, place: Place) -> &[u8] {
         match place {
-            Place::Buffer(length) => &self.buffer[self.start - length..self.start],
+            Place::Buffer(length) => self.buffer.consumed(length),
             Place::Assembly => &self.assembly,
         }
     }
 
-    /// Takes the payload of what was found last. A slice keeps all of the buffer alive, which a
-    /// small message among much that is none would not be worth.
+    /// Takes the payload of what was found last.
     pub fn take(&mut self, place: Place) -> Bytes {
-        let payload = self.bytes(place);
         match place {
-            Place::Assembly if payload.len() > MAX_COPY => {
+            Place::Buffer(length) => self.buffer.take(length),
+            Place::Assembly if self.assembly.len() > MAX_COPY => {
                 let mut content = std::mem::take(&mut self.assembly);
                 // While it grew it doubled, and nobody counts what is not used of that.
                 if content.capacity() - content.len() > content.len() / 4 {
@@ -246,24 +188,13 @@ impl Reader {
                 }
                 self.recycler.share(content)
             }
-            Place::Buffer(length) if length >= SLICE_MIN => {
-                let before = self.start - length;
-                if length < MAX_READ.min(self.overhead + before) / 8 {
-                    return Bytes::copy_from_slice(payload);
-                }
-                self.buffer.advance(before);
-                self.start = 0;
-                self.overhead = 0;
-                self.buffer.split_to(length).freeze()
-            }
-            _ => Bytes::copy_from_slice(payload),
+            Place::Assembly => Bytes::copy_from_slice(&self.assembly),
         }
     }
 
     /// Discards all that has arrived, and what was made of it.
     pub fn discard(&mut self) {
         self.buffer.clear();
-        self.start = 0;
         self.frame = None;
         self.message = None;
         self.assembly = Vec::new();
@@ -272,14 +203,7 @@ impl Reader {
 
     /// Gives back what an idle connection does not need.
     pub fn trim(&mut self) {
-        self.read_size = MIN_READ;
-        self.offered = false;
-        self.settle();
-        if self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
-        } else if self.buffer.capacity() > MIN_READ.max(2 * self.buffer.len()) {
-            self.buffer = BytesMut::from(&self.buffer[..]);
-        }
+        self.buffer.trim();
         if self.message.is_none() {
             self.assembly.clear();
         }
@@ -392,8 +316,8 @@ impl Reader {
         let (Some(frame), Some(message)) = (&mut self.frame, self.message) else {
             return Ok(None);
         };
-        let end = self.buffer.len().min(frame.length);
-        let fresh = &mut self.buffer[frame.position..end];
+        let end = self.buffer.bytes.len().min(frame.length);
+        let fresh = &mut self.buffer.bytes[frame.position..end];
         if let Some(mask) = frame.mask {
             apply_mask(fresh, mask, frame.position);
         }
@@ -408,18 +332,18 @@ impl Reader {
         self.frame = None;
         self.message = None;
         self.utf8.finish()?;
-        self.start = end;
+        self.buffer.start = end;
         Ok(Some(Found::Message(message.kind, Place::Buffer(end))))
     }
 
     fn advance_control(&mut self, control: Control) -> Option<Found> {
         let frame = self
             .frame
-            .take_if(|frame| frame.length <= self.buffer.len())?;
+            .take_if(|frame| frame.length <= self.buffer.bytes.len())?;
         if let Some(mask) = frame.mask {
-            apply_mask(&mut self.buffer[..frame.length], mask, 0);
+            apply_mask(&mut self.buffer.bytes[..frame.length], mask, 0);
         }
-        self.start = frame.length;
+        self.buffer.start = frame.length;
         Some(Found::Control(control, Place::Buffer(frame.length)))
     }
 
@@ -428,8 +352,8 @@ impl Reader {
         let (Some(frame), Some(message)) = (&mut self.frame, self.message) else {
             return Ok(None);
         };
-        let available = self.buffer.len().min(frame.length - frame.position);
-        let piece = &mut self.buffer[..available];
+        let available = self.buffer.bytes.len().min(frame.length - frame.position);
+        let piece = &mut self.buffer.bytes[..available];
         if let Some(mask) = frame.mask {
             apply_mask(piece, mask, frame.position);
         }
@@ -457,7 +381,7 @@ impl Reader {
                 Ok(())
             }
         };
-        self.consume(available);
+        self.buffer.consume(available);
         // What was decompressed before something went wrong is checked first, as it would have
         // been if it had come in smaller pieces.
         self.assembly.truncate(limit);
