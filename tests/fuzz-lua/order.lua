@@ -204,6 +204,20 @@ local function rest_ms()
   return 50
 end
 
+-- What LuaSocket takes for a socket.
+local function watch(fd)
+  return {
+    getfd = function()
+      return fd
+    end,
+    dirty = function()
+      return false
+    end,
+  }
+end
+
+local watched -- the module's descriptor, asked for once
+
 -- Ways to drive the module: each delivers what is there and rests.
 local STYLES = {
   wait = function()
@@ -218,17 +232,9 @@ local STYLES = {
     socket.sleep(main:pick({ 0, 0, 0.001 }))
   end,
   descriptor = function()
-    local fd = websocket.fd()
-    local watched = {
-      getfd = function()
-        return fd
-      end,
-      dirty = function()
-        return false
-      end,
-    }
+    watched = watched or watch(websocket.fd())
     if #socket.select({ watched }, nil, rest_ms() / 1000) > 0 then
-      websocket.update()
+      websocket.update(main:once_in(3) and 0.1 or nil)
     end
   end,
 }
