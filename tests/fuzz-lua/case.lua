@@ -9,6 +9,7 @@ journal.begin(arg[2])
 local actions = require("actions")
 local ledger = require("ledger")
 local random = require("random")
+local world = require("world")
 
 local HOST = rawget(_G, "fuzz_host")
 local PATIENCE = 10 -- seconds for threads to end
@@ -70,6 +71,14 @@ if main:once_in(30) then
 end
 count("/proc/self/fd") -- lfs is loaded before anything is counted
 local threads_before, descriptors_before = held()
+local starving = random.new(seed, "require")
+if HOST and starving:once_in(8) then
+  HOST.starve(starving:upto(starving:pick({ 20, 200, 2000 })))
+  local ok, problem = pcall(require, "websocket")
+  HOST.feed()
+  journal.note("require without memory", tostring(ok), tostring(problem))
+  package.loaded.websocket = nil -- Lua 5.1 marks what it could not load
+end
 local websocket = require("websocket")
 if type(websocket) ~= "table" or not websocket.EVENT_CONNECTED then
   journal.fail("require gives what another library registered")
@@ -78,7 +87,7 @@ end
 websocket.onuncaughterror = function(problem)
   journal.note("uncaught", tostring(problem))
 end
-actions.begin(websocket, read_targets(), seed)
+world.begin(websocket, read_targets(), seed)
 
 local function live()
   for _ = 1, main:between(5, main:pick({ 10, 40, 120 })) do
@@ -125,7 +134,7 @@ end
 local function drain()
   debug.sethook()
   journal.note("drain")
-  actions.finish()
+  world.finish()
   run_to_the_end()
   ledger.settle_ends()
   journal.note("settled")

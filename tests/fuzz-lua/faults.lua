@@ -34,7 +34,7 @@ local function is_fault(problem)
 end
 
 local function is_ours(place)
-  return type(place) == "string" and place:find("^[^\n:]*actions%.lua:%d+") ~= nil
+  return type(place) == "string" and place:find("^[^\n:]*%.lua:%d+") ~= nil
 end
 
 -- An error of the module: "fault", if it is one that was put in; "misuse", if it says what was

@@ -110,7 +110,10 @@ fn new_state(arguments: &[String]) -> *mut lua_State {
         ffi::luaL_openlibs(lua);
         ffi::lua_createtable(lua, 0, 3);
         for (name, function) in [
-            (c"starve", starve as unsafe extern "C-unwind" fn(*mut lua_State) -> c_int),
+            (
+                c"starve",
+                starve as unsafe extern "C-unwind" fn(*mut lua_State) -> c_int,
+            ),
             (c"feed", feed),
             (c"count", count),
         ] {
@@ -150,11 +153,15 @@ fn main() -> ExitCode {
         ffi::lua_pushcclosure(lua, open_module, 0);
         ffi::lua_setfield(lua, -2, c"websocket".as_ptr());
         ffi::lua_settop(lua, 0);
-        let failed = ffi::luaL_loadfile(lua, path.as_ptr()) != 0
-            || ffi::lua_pcall(lua, 0, 0, 0) != 0;
+        let failed =
+            ffi::luaL_loadfile(lua, path.as_ptr()) != 0 || ffi::lua_pcall(lua, 0, 0, 0) != 0;
         if failed {
             let text = ffi::lua_tolstring(lua, -1, ptr::null_mut());
-            let text = if text.is_null() { c"(an error that is no string)".as_ptr() } else { text };
+            let text = if text.is_null() {
+                c"(an error that is no string)".as_ptr()
+            } else {
+                text
+            };
             eprintln!("{}", std::ffi::CStr::from_ptr(text).to_string_lossy());
         }
         ffi::lua_close(lua);

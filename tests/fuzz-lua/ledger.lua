@@ -151,7 +151,7 @@ end
 function Endpoint:on_message(message, kind)
   self:check_alive("MESSAGE")
   if self.gave_up then
-    self.gave_up = false
+    self.gave_up, self.connected = false, true
     lose(1, self, "CONNECTED, after which messages would not have come")
   elseif self.failed then
     self:broken("MESSAGE after ERROR")
