@@ -20,7 +20,11 @@ local REACTIONS = {
 }
 
 local function react(R, depth, connection, endpoint)
+  local thread, is_main = coroutine.running()
   local reaction = R:weighted(REACTIONS)
+  if thread and not is_main and R:once_in(4) then
+    reaction = "yield" -- where it may succeed
+  end
   if world.is_over or reaction == "nothing" then
     return
   end
