@@ -4,6 +4,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CARGO_FLAGS ?= --locked
 SECONDS ?= 60
+SEED ?=
 URL ?=
 
 # A rock is built for the interpreter that runs LuaRocks.
@@ -45,7 +46,7 @@ comma := ,
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: rust
 rust:
@@ -104,6 +105,18 @@ autobahn: tools build ## the Autobahn test suite, as client and as server
 .PHONY: fuzz
 fuzz: ## run every fuzz target for SECONDS=60
 	@fuzz/run $(SECONDS)
+
+FUZZ_LUA = --seconds $(SECONDS) $(addprefix --seed ,$(SEED)) $(addprefix --lua ,$(LUA))
+
+.PHONY: fuzz-lua
+fuzz-lua: tools build ## random calls in random states for SECONDS=60; SEED=1 begins there, LUA=5.4 for one
+	cargo build $(CARGO_FLAGS) --quiet --example fuzz_lua \
+	  --features lua54,vendored$(addprefix $(comma),$(TLS_FEATURE))
+	@tests/fuzz-lua/run case $(FUZZ_LUA)
+
+.PHONY: fuzz-order
+fuzz-order: tools build ## many connections, every message in order, for SECONDS=60; SEED and LUA as above
+	@tests/fuzz-lua/run order $(FUZZ_LUA)
 
 .PHONY: clean
 clean: ## remove what was built

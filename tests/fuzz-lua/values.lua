@@ -1,0 +1,122 @@
+-- Random values: what a script may pass by mistake, and parameters that mostly make sense.
+local values = {}
+
+local function nan()
+  return 0 / 0
+end
+
+local function unruly(R)
+  local what = R:upto(4)
+  return setmetatable({}, {
+    __index = function()
+      if what == 1 then
+        error("fuzz: __index raises", 0)
+      elseif what == 2 then
+        values.act("__index")
+      end
+      return what == 3 and 1 or nil
+    end,
+    __tostring = function()
+      return what == 4 and 1 or error("fuzz: __tostring raises", 0)
+    end,
+    __len = function()
+      return -1
+    end,
+  })
+end
+
+local function userdata()
+  return newproxy and newproxy(true) or io.stdout
+end
+
+-- Never a function: who passes one is to be told of events.
+local MAKERS = {
+  function() end,
+  function(R)
+    return R:pick({ true, false })
+  end,
+  function(R)
+    local numbers = { 0, -1, 1, 2, 1.5, 15, 99, 1000, 1005, 1006, 3000, 4999, 5000, 65536, 2 ^ 31 }
+    return R:pick(numbers)
+  end,
+  function(R)
+    return R:pick({ nan(), math.huge, -math.huge, 2 ^ 53, 2 ^ 63, -2 ^ 63, 1e308, -0.0, 5e-324 })
+  end,
+  function(R)
+    return R:pick({ "", "x", "\0", "\255\254", "1", "1e400", "ws://", "\r\n\r\n", "a: b\r\n" })
+  end,
+  function(R)
+    return ("xy"):rep(R:pick({ 60, 62, 130, 70000 }))
+  end,
+  function(R)
+    return R:pick({ {}, { 1, 2, 3 }, { type = 3 }, { "a", "b" }, { [{}] = {} }, { type = 1 } })
+  end,
+  unruly,
+  userdata,
+  function()
+    return coroutine.create(function() end)
+  end,
+}
+
+function values.junk(R)
+  return R:pick(MAKERS)(R)
+end
+
+local PARAMETERS = {
+  { "compression", { false, true, { level = 1 }, { threshold = 0, level = 9 } } },
+  { "compression", { { client_no_context_takeover = true, server_no_context_takeover = true } } },
+  { "compression", { { client_max_window_bits = 9, server_max_window_bits = 10 } } },
+  { "max_message_size", { 1, 100, 5000, 1e6 } },
+  { "max_receive_queue", { 1, 64, 1000, 1e5 } },
+  { "max_send_queue", { 1, 64, 1000, 1e5 } },
+  { "ping_interval", { 1, 5, 50 } },
+  { "ping_timeout", { 1, 100, 500 } },
+  { "delay", { 0, 1, 20 } },
+  { "protocol", { "chat", { "echo", "chat" }, "none, such" } },
+  { "headers", { "X-A: b", { ["X-B"] = { "1", 2 } }, "" } },
+  { "proxy", { false, "http://127.0.0.1:1", "socks5://127.0.0.1:1" } },
+  { "tls", { {}, { ca = "no file", pins = "x" }, { server_name = "x" } } },
+  { "self", { 1, "self", {} } },
+  -- Those of a server, of the browser's objects and of reconnecting.
+  { "protocols", { "chat", { "echo" } } },
+  { "max_connections", { 1, 2 } },
+  { "minDelay", { 0, 5 } },
+  { "maxDelay", { 1, 10 } },
+  { "minUptime", { 0, 10 } },
+  { "maxOutbox", { 0, 100 } },
+}
+
+local NAMES = {}
+for index, parameter in ipairs(PARAMETERS) do
+  NAMES[index] = parameter[1]
+end
+
+-- Short times, so that no run waits long for a peer that never answers.
+function values.params(R)
+  local params = {
+    timeout = R:pick({ 1, 300, 500, 500, 500 }),
+    close_timeout = R:pick({ 0, 20, 100, 200 }),
+    allowAnyPort = true,
+    maxRetries = R:upto(4) - 1,
+  }
+  for _ = 1, R:upto(4) - 1 do
+    local parameter = R:pick(PARAMETERS)
+    params[parameter[1]] = R:pick(parameter[2])
+  end
+  if R:once_in(25) then
+    params[R:pick(NAMES)] = values.junk(R)
+  elseif R:once_in(25) then
+    -- `self` too comes from here, when the module asks for it.
+    return setmetatable(params, getmetatable(unruly(R)))
+  end
+  return params
+end
+
+local SIZES = { 0, 1, 10, 62, 63, 100, 125, 126, 1000, 5000, 65535, 65536, 70000, 300000 }
+
+-- Small ones come oftener.
+function values.size(R)
+  return SIZES[math.min(R:upto(#SIZES), R:upto(#SIZES))]
+end
+
+return values

@@ -1,0 +1,108 @@
+-- What a program has: the module, whom it may connect to, what it holds of that, and how it
+-- calls the module.
+local faults = require("faults")
+local journal = require("journal")
+local ledger = require("ledger")
+local random = require("random")
+
+local unpack = table.unpack or unpack
+
+local HELD = 12 -- of each list; the oldest is ended
+
+local world = {
+  websocket = nil, -- once it is required
+  targets = {}, -- {url, whether its peer sends what was not written here}
+  connections = {}, -- {handle, endpoint}
+  servers = {},
+  objects = {},
+  is_over = false, -- nothing new is begun
+  actions = {}, -- by name: function(R, depth)
+}
+
+local seed
+local streams = 0
+local started = {} -- every connection that `connect` gave to anybody
+
+-- Objects and streams connect too, and a fault may lose their handle: in the end all must be
+-- within reach.
+local function keep_started(connect)
+  return function(url, params, callback)
+    local slot = setmetatable({ false }, { __mode = "v" })
+    started[#started + 1] = slot
+    local connection = connect(url, params, callback)
+    slot[1] = connection
+    return connection
+  end
+end
+
+function world.begin(module, targets, its_seed)
+  world.websocket, world.targets, seed = module, targets, its_seed
+  module.connect = keep_started(module.connect)
+end
+
+-- A stream for a thing that will decide later.
+function world.stream(name)
+  streams = streams + 1
+  return random.new(seed, name .. streams)
+end
+
+function world.any(R, list)
+  if #list > 0 then
+    return unpack(R:pick(list))
+  end
+end
+
+-- Calls the module; returns whether it went well, and its results or what its error was.
+function world.try(what, call)
+  local ok, a, b, c = pcall(call)
+  if ok then
+    return true, a, b, c
+  end
+  local verdict = faults.judge(a, what)
+  journal.note("  raised", verdict, tostring(a):match("^[^\n]*"))
+  return false, verdict
+end
+
+function world.let_go(handle)
+  world.try("letting go", function()
+    local finish = handle.disconnect or handle.destroy or handle.close
+    if handle.resume then
+      handle:resume()
+    end
+    finish(handle)
+  end)
+end
+
+function world.hold(list, handle, endpoint)
+  ledger.watch(handle, endpoint and endpoint.name or "a handle")
+  list[#list + 1] = { handle, endpoint }
+  if #list > HELD then
+    local oldest = table.remove(list, 1)
+    if oldest[2] and oldest[1].state and oldest[1]:state() == "connecting" then
+      oldest[2].gave_up = true
+    end
+    world.let_go(oldest[1])
+  end
+end
+
+-- Begins nothing new and ends all that is open.
+function world.finish()
+  world.is_over = true
+  for _, list in ipairs({ world.objects, world.servers }) do
+    for index = #list, 1, -1 do
+      world.let_go(list[index][1])
+      list[index] = nil
+    end
+  end
+  for index = #world.connections, 1, -1 do
+    world.let_go(world.connections[index][1])
+    world.connections[index] = nil
+  end
+  for _, slot in ipairs(started) do
+    if slot[1] then
+      world.let_go(slot[1])
+    end
+  end
+end
+
+return world
