@@ -4,8 +4,8 @@
 //! through a proxy; a worker thread for each connection; one queue of events for each Lua
 //! state; the Lua module `websocket` on top.
 //!
-//! Out of scope: HTTP beyond the upgrade, an event loop of our own (the host has one), timers
-//! and threads for scripts.
+//! Out of scope: HTTP beyond the upgrade, an event loop of our own (the host has one), threads
+//! for scripts.
 //!
 //! The parts, from the wire to the script:
 //!
@@ -17,6 +17,8 @@
 //! - [`server`]: the listener, whose sockets become connections.
 //! - [`workers`], [`queue`], [`compact`], [`stats`]: the threads of one Lua state, and what
 //!   comes of them; `staging` for what goes to them.
+//! - [`engine`]: the host's half of one state, without Lua: what a program with a loop of its own
+//!   uses. [`timers`] are its clock.
 //! - [`config`], [`error`]: what a connection is told, and why it failed.
 //! - `lua`: the module table; the only part that knows Lua.
 
@@ -28,6 +30,7 @@ pub mod config;
 pub mod connect;
 pub mod connection;
 pub mod desk;
+pub mod engine;
 pub mod error;
 pub mod established;
 pub mod event;
@@ -44,6 +47,7 @@ pub mod server;
 pub mod session;
 pub mod stats;
 mod sync;
+pub mod timers;
 pub mod worker;
 pub mod workers;
 

@@ -1,6 +1,6 @@
 --- Straight-line code: `open`, `receive`, `messages`. In a coroutine they yield until
 --- `update` resumes it; outside they wait.
-local websocket = ...
+local websocket, _, internal = ...
 
 local Alarm = require("websocket.alarm")
 
@@ -104,58 +104,88 @@ local function yieldable()
   end
 end
 
+--- Why no one may wait here, if so. A coroutine that a callback starts may.
+local function hindrance()
+  local delivers, in_callback = internal.native.delivers()
+  if in_callback or delivers and not yieldable() then
+    return "a callback cannot wait for a connection; start a coroutine in it, with coroutine.wrap"
+  end
+end
+
 local function on_alarm(stream)
   stream.timed_out = true
   stream:wake()
 end
 
---- Yields until `ready(stream)`, or until the time is over.
+--- A scheduler may resume the coroutine as often as it likes, but somebody has to call `update`.
+--- One that resumes it over and over for this long and does not, never will.
+local PATIENCE_MS, PATIENCE_RESUMES = 1000, 1000
+
+local function new_watch()
+  return { updates = internal.updates(), since = websocket.now(), resumes = 0 }
+end
+
+local function is_in_vain(watch)
+  local updates = internal.updates()
+  if watch.updates ~= updates then
+    watch.updates, watch.since, watch.resumes = updates, websocket.now(), 0
+  end
+  watch.resumes = watch.resumes + 1
+  return watch.resumes >= PATIENCE_RESUMES and websocket.now() - watch.since >= PATIENCE_MS
+end
+
+--- Yields until `ready(stream)`, or until the time is over. Returns what is wrong, if anything.
 local function yield_until(stream, ready, timeout_ms, running)
   if stream.waiting and stream.waiting ~= running then
-    error("another coroutine is waiting for this connection already", 0)
+    return "another coroutine is waiting for this connection already"
   end
   stream.timed_out = false
   local alarm = timeout_ms and Alarm.new(timeout_ms, on_alarm, stream)
+  local watch = new_watch()
+  local in_vain
   repeat
     stream.waiting = running
     coroutine.yield()
-  until ready(stream) or stream.timed_out
+    in_vain = is_in_vain(watch)
+  until ready(stream) or stream.timed_out or in_vain
   stream.waiting = nil
   if alarm then
     alarm:cancel()
   end
-end
-
---- Inside a callback `wait` returns at once, every time: there nothing will ever be ready.
-local function check_progress(idle_rounds, since)
-  if idle_rounds == 1000 and websocket.now() - since < 100 then
-    error("a callback cannot wait for a connection; start a coroutine in it", 0)
-  end
+  return in_vain
+      and not ready(stream)
+      and "this coroutine is resumed over and over, but nobody calls websocket.update()"
+    or nil
 end
 
 --- Waits until `ready(stream)`, or until the time is over.
 local function wait_until(stream, ready, timeout_ms)
   local began = websocket.now()
-  local left, idle_rounds = timeout_ms, 0
+  local left = timeout_ms
   repeat
-    idle_rounds = websocket.wait(left) == 0 and idle_rounds + 1 or 0
-    check_progress(idle_rounds, began)
+    websocket.wait(left)
     left = timeout_ms and timeout_ms - (websocket.now() - began)
   until ready(stream) or left and left <= 0
 end
 
---- False where the time was over first.
-local function await(stream, ready, timeout_ms)
+--- False where the time was over first. What is wrong is raised at `level`.
+local function await(stream, ready, timeout_ms, level)
   if ready(stream) then
     return true
   elseif timeout_ms and timeout_ms <= 0 then
     return false
   end
-  local running = yieldable()
-  if running then
-    yield_until(stream, ready, timeout_ms, running)
-  else
-    wait_until(stream, ready, timeout_ms)
+  local problem = hindrance()
+  if not problem then
+    local running = yieldable()
+    if running then
+      problem = yield_until(stream, ready, timeout_ms, running)
+    else
+      wait_until(stream, ready, timeout_ms)
+    end
+  end
+  if problem then
+    error(problem, level + 1)
   end
   return ready(stream)
 end
@@ -171,35 +201,46 @@ end
 --- Connects and waits until the connection is open: returns it, or nil, what went wrong and
 --- the number of the error.
 local function open(url, params)
-  local own = {}
-  for name, value in pairs(params or {}) do
-    own[name] = value
+  local problem = hindrance()
+  if problem then
+    error(problem, 2)
   end
-  local limit = tonumber(own.max_receive_queue) or RECEIVE_QUEUE
-  own.max_receive_queue = math.ceil(limit / 2)
-  local stream = new_stream(limit)
-  own.self = stream
-  local connection = websocket.connect(url, own, on_event)
+  local own = params
+  local stream
+  if params == nil or type(params) == "table" then
+    own = setmetatable({}, { __index = params })
+    local limit = tonumber(own.max_receive_queue) or RECEIVE_QUEUE
+    own.max_receive_queue = math.ceil(limit / 2)
+    stream = new_stream(limit)
+    own.self = stream
+  end
+  local connection = internal.connect(url, own, on_event, 2)
   streams[connection] = stream
-  await(stream, has_opened)
+  await(stream, has_opened, nil, 2)
   if stream.is_open then
     return connection
   end
   return nil, stream.reason, stream.error
 end
 
-local function stream_of(connection)
+--- `level` is that of the caller, who is to read what is wrong.
+local function stream_of(connection, level)
   local stream = streams[connection]
   if not stream then
-    error("receive needs a connection made by websocket.open", 3)
+    error("receive needs a connection made by websocket.open", level + 1)
   end
   return stream
 end
 
 --- The next message and its type; nil and "timeout"; nil, the reason and the code of the end.
-local function receive(connection, timeout_ms)
-  local stream = stream_of(connection)
-  if not await(stream, has_something, timeout_ms) then
+local function receive(connection, timeout_ms, level)
+  local stream = stream_of(connection, level)
+  if timeout_ms ~= nil and (type(timeout_ms) ~= "number" or timeout_ms ~= timeout_ms) then
+    local got = type(timeout_ms)
+    local expected = "bad argument #1 'timeout_ms' (number or nil expected, got %s)"
+    error(expected:format(got), level)
+  end
+  if not await(stream, has_something, timeout_ms, level) then
     return nil, "timeout"
   elseif stream:is_empty() then
     return nil, stream.reason, stream.code
@@ -208,7 +249,7 @@ local function receive(connection, timeout_ms)
 end
 
 local function next_message(connection)
-  local message, kind = receive(connection)
+  local message, kind = receive(connection, nil, 3)
   if message ~= nil then
     return message, kind
   end
@@ -218,10 +259,11 @@ end
 local iterators_yield = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 
 --- `for message, type in connection:messages() do`: ends with the connection.
-local function messages(connection)
-  stream_of(connection)
+local function messages(connection, level)
+  stream_of(connection, level)
   if not iterators_yield and yieldable() then
-    error("Lua 5.1 cannot yield in a for loop's iterator; call connection:receive() in a loop", 2)
+    local advice = "call connection:receive() in a loop"
+    error("Lua 5.1 cannot yield in a for loop's iterator; " .. advice, level)
   end
   return next_message, connection
 end

@@ -1,26 +1,44 @@
 //! The Lua face: the only code that names mlua. Knows no socket.
+//!
+//! Of mlua it uses the declarations of Lua's C API, for every Lua, and the types with which a
+//! host that embeds mlua asks for the module. Functions made by `mlua::Lua::create_function` are
+//! for a host's own: once the Lua state closes they use what mlua has freed, where finalizers of
+//! scripts still run, and on PUC Lua 5.1 mlua keeps the function it is about to call under one key
+//! of the registry, where a finalizer's call within a call replaces it (mlua 0.12.2,
+//! `util/error.rs`). A script may hold any of ours for as long as the process lives. So each is a
+//! C function of our own whose upvalue tells whether there is still something behind it
+//! (`state.rs`). That costs less, too.
+//!
+//! Any call into Lua may run a script (its finalizers, while it allocates) and may leave by an
+//! error, past our frames. Hence the one form of every function here: read the arguments by calls
+//! that neither allocate nor raise, do all Rust work inside `catch_unwind`, keep nothing that has
+//! a destructor or holds a borrow, push the results.
 
+// What may be on the stack while Lua runs has no destructor, and so no block on the heap.
+#![allow(clippy::result_large_err)]
+
+mod begin;
 mod calls;
 mod events;
 mod natives;
 mod params;
 #[cfg(feature = "module")]
 mod pin;
+mod plain;
 mod pure;
-mod tables;
+mod push;
+mod setup;
+mod state;
 
-use mlua::{Function, Lua, Result, Table, Value, Variadic};
+use std::{ffi::c_int, ptr};
+
+use mlua::{Lua, Result, Table, ffi, ffi::lua_State};
 
 const MODULE: &str = include_str!("module.lua");
 
-/// Where the module table stands in the registry: a state has one, however often it asks.
-const REGISTRY_KEY: &str = "websocket";
-
-/// The pure-Lua part: name and text. Each file is called with the module table, `require` and a
-/// table with the native functions, of which it uses those of values alone ([`pure`]), and `stop`
-/// where a host ends without closing its Lua state. It gives the value of
-/// `require("websocket.<name>")`.
-const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
+/// Its address is the registry's key for the module table: a state has one, however often it
+/// asks. Names in the registry are everybody's, as every `luaL_newmetatable` makes one.
+static REGISTRY_KEY: u8 = 0;
 
 /// The module table of this Lua state, as `require("websocket")` gives it. Asked again, it gives
 /// the same table.
@@ -75,39 +93,50 @@ const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
 /// # Ok::<(), mlua::Error>(())
 /// ```
 pub fn open(lua: &Lua) -> Result<Table> {
-    if let Value::Table(module) = lua.named_registry_value(REGISTRY_KEY)? {
-        return Ok(module);
+    // SAFETY: mlua runs this protected, with room on the stack; it leaves one value.
+    unsafe {
+        lua.exec_raw((), |lua| {
+            luaopen(lua);
+        })
     }
-    let (native, constants) = natives::tables(lua)?;
-    let chunk = lua.load(MODULE).set_name("=websocket");
-    let module: Table = chunk.call((&native, constants))?;
-    embed(lua, &module, &native)?;
-    lua.set_named_registry_value(REGISTRY_KEY, &module)?;
-    Ok(module)
-}
-
-/// Makes every file available to `require`.
-fn embed(lua: &Lua, module: &Table, native: &Table) -> Result<()> {
-    let internal = lua.create_table()?;
-    internal.set("native", native)?;
-    let require: Function = lua.globals().get("require")?;
-    let package: Table = lua.globals().get("package")?;
-    let preload: Table = package.get("preload")?;
-    for (name, source) in FILES {
-        let arguments = (module.clone(), require.clone(), internal.clone());
-        let load = lua.create_function(move |lua, _: Variadic<Value>| {
-            let chunk = lua.load(*source).set_name(format!("=websocket.{name}"));
-            chunk.call::<Value>(arguments.clone())
-        })?;
-        preload.set(format!("websocket.{name}"), load)?;
-    }
-    Ok(())
 }
 
 /// What `require` calls.
+///
+/// # Safety
+///
+/// Lua calls it, as a C function.
 #[cfg(feature = "module")]
-#[mlua::lua_module(name = "websocket")]
-fn luaopen(lua: &Lua) -> Result<Table> {
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn luaopen_websocket(lua: *mut lua_State) -> c_int {
     pin::pin();
-    open(lua)
+    // SAFETY: Lua gives a C function room for 20 values.
+    unsafe { luaopen(lua) }
+}
+
+/// Leaves the module table on the stack.
+///
+/// # Safety
+///
+/// `lua` must have room for some values; errors must not leave past frames with destructors.
+unsafe fn luaopen(lua: *mut lua_State) -> c_int {
+    let key = (&raw const REGISTRY_KEY).cast();
+    // SAFETY: five values at most are on the stack at once. What Lua raises here leaves a state
+    // in which nothing was begun, or an anchor for the collector.
+    unsafe {
+        if ffi::lua_rawgetp(lua, ffi::LUA_REGISTRYINDEX, key) == ffi::LUA_TTABLE {
+            return 1;
+        }
+        ffi::lua_pop(lua, 1);
+        let source = MODULE.as_ptr().cast();
+        let name = c"=websocket".as_ptr();
+        if ffi::luaL_loadbufferx(lua, source, MODULE.len(), name, ptr::null()) != ffi::LUA_OK {
+            ffi::lua_error(lua);
+        }
+        setup::push_all(lua);
+        ffi::lua_call(lua, 2, 1);
+        ffi::lua_pushvalue(lua, -1);
+        ffi::lua_rawsetp(lua, ffi::LUA_REGISTRYINDEX, key);
+    }
+    1
 }

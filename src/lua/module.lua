@@ -1,13 +1,19 @@
 -- The module table: checks what scripts pass, keeps their callbacks, and runs them.
 -- Called with the native functions (src/lua/natives.rs); returns the module table.
--- A connection and its callback hold each other, and `connections` holds both while the
--- connection is open: after its last event nothing of ours does.
+-- A connection and its callback hold each other, and `objects` holds both while the connection
+-- is open: after its last event nothing of ours does.
+--
+-- An error may come from anywhere: a hook at any instruction, a failed allocation, a callback. So
+-- what must not be left half done is done by a native function, and of an event all comes before
+-- the step that counts it as delivered (`tally`): what is done twice does no harm.
 local native, constants = ...
 
-local error, type, tostring, rawset, setmetatable, getmetatable, pairs, xpcall =
-  error, type, tostring, rawset, setmetatable, getmetatable, pairs, xpcall
+local error, type, tostring, rawget, rawset, setmetatable, getmetatable, pairs, next, ipairs =
+  error, type, tostring, rawget, rawset, setmetatable, getmetatable, pairs, next, ipairs
+local find, lower, sub = string.find, string.lower, string.sub
 local traceback = debug and debug.traceback -- a host may leave `debug` out
-local native_send, native_next, native_take = native.send, native.next, native.take
+local native_send, native_next, native_rare = native.send, native.next, native.rare
+local native_update, native_sleep = native.update, native.sleep
 
 local websocket = {}
 for name, value in pairs(constants) do
@@ -15,16 +21,16 @@ for name, value in pairs(constants) do
 end
 
 local CONNECTED, DISCONNECTED = constants.EVENT_CONNECTED, constants.EVENT_DISCONNECTED
-local MESSAGE, ERROR = constants.EVENT_MESSAGE, constants.EVENT_ERROR
+local MESSAGE, ERROR, TIMER = constants.EVENT_MESSAGE, constants.EVENT_ERROR, constants.EVENT_TIMER
+websocket.EVENT_TIMER = nil
 local TEXT, BINARY = constants.DATA_TYPE_TEXT, constants.DATA_TYPE_BINARY
 local MAX_REASON = 123 -- RFC 6455 section 5.5: 125 bytes less the code
 
 local MARK = {} -- the key by which connections are known: cheaper than asking for a metatable
-local connections, servers = {}, {} -- by number, while open
-local live = 0
+local objects = native.objects -- connections, servers, timers: by number, while more may come
+-- Of this update: how many events count as delivered, and how many of them had no callback.
+local tally = native.tally
 local epoch = 0 -- counts updates
-local running = false -- a callback is on the stack
-local delivered -- callbacks of this update
 
 local Connection, Server = {}, {}
 local connection_metatable = { __index = Connection, __name = "websocket.connection" }
@@ -52,13 +58,13 @@ local function check_connection(value, level)
   end
 end
 
-local function remember(id, url, callback, self)
-  local connection = setmetatable({
+local function new_connection(url, callback, self)
+  return setmetatable({
     [MARK] = true,
     url = url,
     protocol = "",
     extensions = "",
-    _id = id,
+    _id = 0,
     _state = "connecting",
     _callback = callback,
     _self = self,
@@ -66,29 +72,75 @@ local function remember(id, url, callback, self)
     _written = 0,
     _epoch = epoch,
   }, connection_metatable)
-  connections[id] = connection
-  live = live + 1
-  return connection
 end
 
-local function check_target(params, callback, level)
-  if params ~= nil and type(params) ~= "table" then
+-- A header's value may be a number, or a list.
+local function copy_headers(headers)
+  local own = {}
+  for name, value in next, headers do
+    if type(value) == "number" then
+      value = value .. ""
+    elseif type(value) == "table" then
+      value = copy_headers(value)
+    end
+    own[name] = value
+  end
+  return own
+end
+
+-- What a table says of the known keys; of its others only that they are there.
+local function copy(from, known)
+  local own = {}
+  for key in next, from do
+    own[key] = true
+  end
+  for _, key in ipairs(known) do
+    own[key] = from[key]
+  end
+  return own
+end
+
+-- All of `params` is read here, before anything starts: a script may be behind each field.
+local function copy_params(params, known)
+  if params == nil then
+    return {}
+  end
+  local own = copy(params, known)
+  if type(own.headers) == "table" then
+    own.headers = copy_headers(own.headers)
+  end
+  if type(own.tls) == "table" then
+    own.tls = copy(own.tls, native.tls_keys)
+  end
+  if type(own.compression) == "table" then
+    own.compression = copy(own.compression, native.compression_keys)
+  end
+  return own
+end
+
+-- `level` is that of the caller, who is to read what is wrong.
+local function connect(url, params, callback, level)
+  if type(url) ~= "string" then
+    argument(1, "url", "string", url, level + 1)
+  elseif params ~= nil and type(params) ~= "table" then
     argument(2, "params", "table or nil", params, level + 1)
   elseif type(callback) ~= "function" then
     argument(3, "callback", "function", callback, level + 1)
   end
+  local own = copy_params(params, native.connect_keys)
+  local self = own.self
+  own.self = nil
+  local connection = new_connection(url, callback, self)
+  local problem = native.connect(connection, url, own)
+  if problem then
+    error(problem, level + 1)
+  end
+  return connection
 end
 
 function websocket.connect(url, params, callback)
-  if type(url) ~= "string" then
-    argument(1, "url", "string", url, 2)
-  end
-  check_target(params, callback, 2)
-  local id, problem = native.connect(url, params)
-  if not id then
-    error(problem, 2)
-  end
-  return remember(id, url, callback, params and params.self)
+  local connection = connect(url, params, callback, 2)
+  return connection
 end
 
 -- What `buffered` says changes only here and between updates, so that a script sees what it
@@ -206,26 +258,61 @@ function Connection:resume()
   native.resume(self._id)
 end
 
-function Connection:stats()
-  check_connection(self, 2)
-  return native.stats(self._id) or self._stats or {}
+local function stats_table(sent, received, bytes_sent, bytes_received, rtt, least, jitter, since)
+  return sent
+      and {
+        messages_sent = sent,
+        messages_received = received,
+        bytes_sent = bytes_sent,
+        bytes_received = bytes_received,
+        rtt = rtt,
+        rtt_min = least,
+        rtt_jitter = jitter,
+        connected_at = since,
+      }
+    or nil
 end
 
-local stream -- once it is read: a host may empty package.loaded
+function Connection:stats()
+  check_connection(self, 2)
+  return stats_table(native.stats(self._id)) or self._stats or {}
+end
 
-local function straight_line()
-  stream = stream or require("websocket.stream")
-  return stream
+-- The embedded files, read when they are first used: to a script that needs none of them they
+-- cost nothing. What `require` keeps is the host's; what is kept here stays.
+local parts = {}
+local internal = { native = native, connect = connect }
+
+function internal.updates()
+  return epoch
+end
+
+local require_part
+
+local function part(name)
+  local value = parts[name]
+  if value == nil then
+    value = native.load(name)(websocket, require_part, internal)
+    parts[name] = value
+  end
+  return value
+end
+
+-- What the files know as `require`.
+function require_part(name)
+  return part(sub(name, #"websocket." + 1))
 end
 
 function Connection:receive(timeout_ms)
   check_connection(self, 2)
-  return straight_line().receive(self, timeout_ms)
+  local message, kind, code = part("stream").receive(self, timeout_ms, 3)
+  return message, kind, code
 end
 
 function Connection:messages()
   check_connection(self, 2)
-  return straight_line().messages(self)
+  local iterator, connection = part("stream").messages(self, 3)
+  return iterator, connection
 end
 
 -- The one place from which callbacks are called. A host that must prepare its script
@@ -235,117 +322,194 @@ function websocket.oncallback(callback, self, connection, data)
 end
 local plain_call = websocket.oncallback
 
--- For a script that gave up before CONNECTED the connection was never open: all that it still
--- wants to know is the end.
-local function tell_only_the_end(connection)
-  local callback = connection._callback
-  connection._callback = function(self, same, data)
-    if data.event == ERROR or data.event == DISCONNECTED then
-      callback(self, same, data)
-    else
-      delivered = delivered - 1
+-- Header fields by their names as sent; a look-up in any other case finds them too. Repeated
+-- ones are joined with commas (RFC 9110 section 5.3). Given as names and values in turn.
+local function headers_table(list)
+  local fields, in_lower_case = {}, {}
+  for i = 1, #list, 2 do
+    local name, value = list[i], list[i + 1]
+    local key = lower(name)
+    if in_lower_case[key] then
+      value = in_lower_case[key] .. ", " .. value
     end
+    in_lower_case[key], fields[name] = value, value
   end
+  return setmetatable(fields, {
+    __index = function(_, name)
+      return type(name) == "string" and in_lower_case[lower(name)] or nil
+    end,
+  })
 end
 
-local function opened(connection, info)
-  connection.protocol = info.protocol
-  connection.extensions = info.extensions
-  connection.remote_address = info.remote_address
-  if connection._state ~= "connecting" then
-    return tell_only_the_end(connection)
-  end
-  connection._state = "open"
-  return {
-    event = CONNECTED,
-    message = "",
-    handshake_response = info.handshake_response,
-    request = info.request,
-  }
+local function response_table(headers, status, body)
+  return status and { status = status, headers = headers_table(headers), response = body } or nil
 end
 
-local function closed(connection, id, code, reason, clean, last)
-  connection._state = "closed"
-  connection._stats = last.stats
-  connection._written = connection._sent - last.buffered
-  connections[id] = nil
-  live = live - 1
-  return { event = DISCONNECTED, message = reason, code = code, reason = reason, clean = clean }
-end
-
-local function accepted(id, info)
-  local server = servers[info.server]
+-- The object of a client's connection to our server: its first event is CONNECTED.
+local function accepted(id, path, server_id)
+  local server = objects[server_id]
   if not server then
     return nil -- closed while this client was on its way in
   end
-  local connection = remember(id, info.url, server._callback, server._self)
-  connection._server = info.server
+  local connection = new_connection(path, server._callback, server._self)
+  connection._id, connection._server = id, server_id
+  objects[id] = connection
   return connection
 end
 
-local function release(connection)
-  connection._callback, connection._self = nil, nil
+local rare = {} -- by event: whose it is, and the callback's `data`
+
+rare[CONNECTED] = function(id, protocol, extensions, address, headers, status, body, path, server)
+  local connection = objects[id] or accepted(id, path, server)
+  if not connection then
+    return nil
+  end
+  connection.protocol, connection.extensions = protocol, extensions
+  connection.remote_address = address
+  -- For a script that gave up before CONNECTED the connection was never open: all that it still
+  -- wants to know is the end.
+  if connection._state == "closing" then
+    connection._wants_only_end = true
+    return connection
+  end
+  local data = {
+    event = CONNECTED,
+    message = "",
+    handshake_response = response_table(headers, status, body),
+    request = path and { path = path, headers = headers_table(headers), remote_address = address }
+      or nil,
+  }
+  connection._state = "open"
+  return connection, data
 end
 
--- An event that is no message, and whose it is.
-local function rare_event(id)
-  local event, a, b, c, d = native.rare()
-  local connection = connections[id]
-  if event == CONNECTED then
-    connection = connection or accepted(id, a)
-    return connection, connection and opened(connection, a)
-  elseif event == ERROR then
-    return connection, { event = ERROR, message = a, error = b, stage = c, handshake_response = d }
+rare[ERROR] = function(id, text, code, stage, headers, status, body)
+  local connection = objects[id]
+  if not connection then
+    return nil
   end
-  return connection, connection and closed(connection, id, a, b, c, d)
+  local data = {
+    event = ERROR,
+    message = text,
+    error = code,
+    stage = stage,
+    handshake_response = response_table(headers, status, body),
+  }
+  connection._state = "closing"
+  return connection, data
+end
+
+rare[DISCONNECTED] = function(id, code, reason, clean, buffered, ...)
+  local connection = objects[id]
+  if not connection then
+    return nil
+  end
+  local data =
+    { event = DISCONNECTED, message = reason, code = code, reason = reason, clean = clean }
+  connection._stats = stats_table(...)
+  connection._written = connection._sent - buffered
+  connection._state = "closed"
+  return connection, data
+end
+
+-- A timer's callback goes the same way as all others, with nobody's data.
+local function ring(timer)
+  timer.callback(timer.owner)
+end
+
+local NO_DATA = { message = "" }
+
+local function rare_event(id, event, ...)
+  if event == TIMER then
+    local timer = objects[id]
+    return nil, timer and NO_DATA, ring, timer
+  elseif not event then
+    return nil
+  end
+  local connection, data = rare[event](id, ...)
+  if not data then
+    return nil
+  end
+  return connection, data, connection._callback, connection._self
 end
 
 local current -- whose callback runs: its `self`
+local report, problem_to_report, stack_to_report -- what a `self` takes, and is yet to be given
+
+local function report_problem()
+  local take, problem, stack = report, problem_to_report, stack_to_report
+  report, problem_to_report, stack_to_report, current = nil, nil, nil, nil
+  take(problem, stack)
+end
+
+local raised, stack = nil, "" -- the last error of a callback, as it was raised
+
+-- Another event than a message.
+local function deliver_rare(call, connection, data, callback, self)
+  tally[1] = tally[1] + 1
+  if not data then
+    tally[2] = tally[2] + 1
+    return
+  end
+  if data.event == DISCONNECTED then
+    connection._callback, connection._self = nil, nil
+  end
+  current = self
+  call(callback, self, connection, data)
+end
 
 local function drain()
-  local call = websocket.oncallback
-  if call == plain_call then
-    call = nil
+  epoch = epoch + 1
+  raised, stack = nil, ""
+  if report then
+    report_problem()
   end
+  local oncallback = websocket.oncallback
+  local is_plain = oncallback == plain_call
   local last, connection, callback, self -- messages mostly follow others of their connection
   while true do
     local id, message, kind = native_next()
-    local data
     if message then
       if id ~= last then
-        last, connection = id, connections[id]
+        last, connection = id, objects[id]
+        if connection and connection._wants_only_end then
+          connection = nil
+        end
         if connection then
           callback, self = connection._callback, connection._self
         end
       end
-      data = { event = MESSAGE, message = message, type = kind }
+      if connection then
+        local data = { event = MESSAGE, message = message, type = kind }
+        tally[1] = tally[1] + 1
+        current = self
+        if is_plain then
+          callback(self, connection, data)
+        else
+          oncallback(callback, self, connection, data)
+        end
+      else
+        tally[1], tally[2] = tally[1] + 1, tally[2] + 1
+      end
     elseif id then
       last = nil
-      connection, data = rare_event(id)
-      if connection then
-        callback, self = connection._callback, connection._self
-        if connection._state == "closed" then
-          release(connection)
-        end
-      end
+      deliver_rare(oncallback, rare_event(id, native_rare()))
     else
       return
-    end
-    if connection and data then
-      delivered = delivered + 1
-      current = self
-      if call then
-        call(callback, self, connection, data)
-      else
-        callback(self, connection, data)
-      end
     end
   end
 end
 
-local raised, stack -- the last error of a callback, as it was raised
+-- No callback can yield: the module would have to wait for it.
+local function explained(problem)
+  if type(problem) == "string" and find(problem, "attempt to yield", 1, true) then
+    return problem .. " (a callback cannot yield; start a coroutine in it, with coroutine.wrap)"
+  end
+  return problem
+end
 
 local function traced(problem)
+  problem = explained(problem)
   raised, stack = problem, traceback and traceback("", 2) or ""
   if traceback and type(problem) == "string" then
     return problem .. stack
@@ -358,59 +522,50 @@ end
 local function is_taken(problem)
   local take_error = type(current) == "table" and rawget(current, "_take_error")
   if take_error then
-    take_error(raised == nil and problem or raised, stack)
+    problem_to_report, stack_to_report = raised == nil and problem or raised, stack
+    report = take_error
   end
   return take_error
 end
 
-local function drain_all()
-  local fine, problem
-  repeat
-    raised, stack = nil, ""
-    fine, problem = xpcall(drain, traced)
-  until fine or not is_taken(problem)
-  current = nil
-  return fine, problem
-end
+local IDLE, CALLBACK_RAISED, RAISED = 0, 2, 3 -- what `update` in src/lua/calls.rs returns
 
 function websocket.update(budget_ms)
-  if running then
-    return 0
-  end
   if budget_ms ~= nil and (type(budget_ms) ~= "number" or budget_ms ~= budget_ms) then
     argument(1, "budget_ms", "number or nil", budget_ms, 2)
   end
-  epoch = epoch + 1
-  if native_take(budget_ms) == 0 then
+  local outcome, problem = native_update(drain, traced, budget_ms)
+  if outcome == IDLE then
+    epoch = epoch + 1
+    return 0
+  elseif not outcome then
     return 0
   end
-  delivered, running = 0, true
-  local fine, problem = drain_all()
-  running = false
-  native.finish()
-  if not fine then
+  while outcome == CALLBACK_RAISED and is_taken(problem) do
+    outcome, problem = native_update(drain, traced, true)
+  end
+  current = nil
+  if outcome == CALLBACK_RAISED or outcome == RAISED then
     error(problem, 0)
   end
-  return delivered
+  return tally[1] - tally[2]
 end
 
 function websocket.wait(timeout_ms)
   if timeout_ms ~= nil and (type(timeout_ms) ~= "number" or timeout_ms ~= timeout_ms) then
     argument(1, "timeout_ms", "number or nil", timeout_ms, 2)
   end
-  -- With nothing open there is nothing to wait for, unless for the time itself.
-  if running or (timeout_ms == nil and live == 0) then
-    return 0
-  end
-  if native.sleep(timeout_ms) then
+  local has_some = native_sleep(timeout_ms)
+  if has_some then
     return websocket.update()
+  elseif has_some == false then
+    epoch = epoch + 1
   end
-  epoch = epoch + 1
   return 0
 end
 
 function websocket.run()
-  while live > 0 and not running do
+  while native.live() > 0 and not native.delivers() do
     websocket.wait()
   end
 end
@@ -429,21 +584,22 @@ function websocket.listen(params, callback)
   elseif type(callback) ~= "function" then
     argument(2, "callback", "function", callback, 2)
   end
-  local id, message, code = native.listen(params)
-  if id == false then
-    error(message, 2)
-  elseif id == nil then
+  local own = copy_params(params, native.listen_keys)
+  local self = own.self
+  own.self = nil
+  local server = setmetatable({
+    port = 0,
+    url = "",
+    _id = 0,
+    _callback = callback,
+    _self = self,
+  }, server_metatable)
+  local complaint, message, code = native.listen(server, own)
+  if complaint then
+    error(complaint, 2)
+  elseif message then
     return nil, message, code
   end
-  local server = setmetatable({
-    port = code,
-    url = message,
-    _id = id,
-    _callback = callback,
-    _self = params and params.self,
-  }, server_metatable)
-  servers[id] = server
-  live = live + 1
   return server
 end
 
@@ -456,11 +612,9 @@ end
 function Server:close(code, reason)
   check_server(self, 2)
   check_close(code, reason, 1, 2)
-  if servers[self._id] then
-    servers[self._id] = nil
-    live = live - 1
+  if objects[self._id] then
     native.close_server(self._id, code or 1001, reason or "")
-    for _, connection in pairs(connections) do
+    for _, connection in next, objects do
       if connection._server == self._id and connection._state == "open" then
         connection._state = "closing"
       end
@@ -473,8 +627,7 @@ function Server:connections()
   return native.server_connections(self._id) or 0
 end
 
--- The members that embedded files make, and which file makes them. A file is read when one of
--- its members is first used: to a script that needs none of them they cost nothing.
+-- The members that embedded files make, and which file makes them.
 local FILES = {
   EventTarget = "EventTarget",
   WebSocket = "WebSocket",
@@ -488,12 +641,22 @@ local PARTS = { createWebSocket = "create", open = "open" }
 local function read_member(module, name)
   local file = FILES[name]
   if file then
-    local value = file == "stream" and straight_line() or require("websocket." .. file)
+    local value = part(file)
     if PARTS[name] then
       value = value[PARTS[name]]
     end
     rawset(module, name, value)
     return value
+  end
+end
+
+-- For scripts: require("websocket.<name>"), where the host's `require` looks here.
+local preload = type(package) == "table" and package.preload
+if type(preload) == "table" then
+  for _, name in ipairs(native.files) do
+    preload["websocket." .. name] = function()
+      return part(name)
+    end
   end
 end
 

@@ -1,233 +1,254 @@
-//! What module.lua cannot do for itself: the functions it is given, and the constants.
+//! What a script looks at and ends: the functions that module.lua is given for it.
 
-use std::{rc::Rc, sync::OnceLock, time::Instant};
+use std::{
+    ffi::c_int,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
-use mlua::{Function, IntoLuaMulti, Lua, LuaString, MultiValue, Result, Table, Value};
+use mlua::{ffi, ffi::lua_State};
 
 use super::{
-    calls,
-    events::{self, State},
-    params, pure, tables,
+    events::Numbers,
+    params,
+    push::{self, Text, text_argument},
+    state::{State, bound, bound_or_raise, panicked, retire},
 };
-use crate::{error::SocketError, server, worker};
+use crate::engine::Id;
 
-/// The close codes by their name in Lua, CLOSE_*.
-const CLOSE_CODES: [(&str, u16); 13] = [
-    ("NORMAL", 1000),
-    ("GOING_AWAY", 1001),
-    ("PROTOCOL_ERROR", 1002),
-    ("DATATYPE_NOT_SUPPORTED", 1003),
-    ("RESERVED_1004", 1004),
-    ("MISSING_STATUS_CODE", 1005),
-    ("ABNORMAL_DISCONNECTION", 1006),
-    ("WRONG_DATATYPE", 1007),
-    ("POLICY_VIOLATED", 1008),
-    ("TOO_MUCH_DATA", 1009),
-    ("MISSING_EXTENSION", 1010),
-    ("BAD_OPERATION", 1011),
-    ("TLS_HANDSHAKE_FAILED", 1015),
-];
+/// The first argument, a number that we gave out.
+unsafe fn first_id(lua: *mut lua_State) -> Id {
+    // SAFETY: any index may be asked for.
+    unsafe { ffi::lua_tointeger(lua, 1) as Id }
+}
 
-/// The native functions and the constants of a new state.
-pub fn tables(lua: &Lua) -> Result<(Table, Table)> {
-    let state = Rc::new(State::new()?);
-    let natives = Natives {
-        lua,
-        state,
-        table: lua.create_table()?,
+/// Runs `work`, unless the Lua state is closing. A panic becomes a default.
+unsafe fn with_state<T: Copy + Default>(lua: *mut lua_State, work: impl FnOnce(&State) -> T) -> T {
+    // SAFETY: a function made by `push_bound` is running.
+    let state = unsafe { bound(lua) };
+    state
+        .and_then(|state| catch_unwind(AssertUnwindSafe(|| work(state))).ok())
+        .unwrap_or_default()
+}
+
+/// `cancel_timer(id)`.
+pub unsafe extern "C-unwind" fn cancel_timer(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`, with room for 20 values.
+    unsafe {
+        let id = first_id(lua);
+        if with_state(lua, |state| {
+            state.engine.cancel_timer(id);
+            true
+        }) {
+            retire(lua, id);
+        }
+    }
+    0
+}
+
+/// `close(id, code, reason)`.
+pub unsafe extern "C-unwind" fn close(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`.
+    unsafe {
+        let (id, code) = (first_id(lua), ffi::lua_tointeger(lua, 2) as u16);
+        let reason = text_argument(lua, 3);
+        with_state(lua, |state| state.engine.close(id, code, reason));
+    }
+    0
+}
+
+/// `close_server(id, code, reason)`.
+pub unsafe extern "C-unwind" fn close_server(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`, with room for 20 values.
+    unsafe {
+        let (id, code) = (first_id(lua), ffi::lua_tointeger(lua, 2) as u16);
+        let reason = text_argument(lua, 3);
+        if with_state(lua, |state| {
+            state.engine.close_server(id, code, reason);
+            true
+        }) {
+            retire(lua, id);
+        }
+    }
+    0
+}
+
+/// `server_connections(id)`: how many there are, or nil.
+pub unsafe extern "C-unwind" fn server_connections(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`, with room for 20 values.
+    unsafe {
+        let id = first_id(lua);
+        let count = with_state(lua, |state| state.engine.server_connections(id));
+        push_count(lua, count)
+    }
+}
+
+unsafe fn push_count(lua: *mut lua_State, count: Option<usize>) -> c_int {
+    let Some(count) = count else {
+        return 0;
     };
-    natives.connections()?;
-    natives.servers()?;
-    natives.events()?;
-    Ok((natives.table, constants(lua)?))
+    // SAFETY: Lua gives a C function room for 20 values.
+    unsafe { ffi::lua_pushinteger(lua, count as ffi::lua_Integer) };
+    1
 }
 
-fn constants(lua: &Lua) -> Result<Table> {
-    let table = lua.create_table()?;
-    table.set("_VERSION", concat!("websocket ", env!("CARGO_PKG_VERSION")))?;
-    table.set("EVENT_CONNECTED", events::EVENT_CONNECTED)?;
-    table.set("EVENT_DISCONNECTED", events::EVENT_DISCONNECTED)?;
-    table.set("EVENT_MESSAGE", events::EVENT_MESSAGE)?;
-    table.set("EVENT_ERROR", events::EVENT_ERROR)?;
-    table.set("DATA_TYPE_TEXT", events::DATA_TYPE_TEXT)?;
-    table.set("DATA_TYPE_BINARY", events::DATA_TYPE_BINARY)?;
-    for (name, code) in CLOSE_CODES {
-        table.set(format!("CLOSE_{name}"), code)?;
-    }
-    for (error, name) in SocketError::NAMES {
-        table.set(format!("ERROR_{name}"), error as i32)?;
-    }
-    Ok(table)
-}
-
-struct Natives<'lua> {
-    lua: &'lua Lua,
-    state: Rc<State>,
-    table: Table,
-}
-
-impl Natives<'_> {
-    fn add(&self, name: &str, function: Function) -> Result<()> {
-        self.table.set(name, function)
-    }
-
-    fn connections(&self) -> Result<()> {
-        let state = Rc::clone(&self.state);
-        let connect = move |lua: &Lua, (url, table): (LuaString, Option<Table>)| {
-            let config = match params::connect(table.as_ref()) {
-                Ok(config) => config,
-                Err(complaint) => return problem(lua, Value::Nil, &complaint),
-            };
-            let connection = worker::connect(url.to_string_lossy(), config, &state.workers);
-            let id = connection.id;
-            state.connections.borrow_mut().insert(id, connection);
-            mlua::IntoLuaMulti::into_lua_multi(id, lua)
-        };
-        self.add("connect", self.lua.create_function(connect)?)?;
-
-        let state = Rc::clone(&self.state);
-        let close = move |_: &Lua, (id, code, reason): (u64, u16, LuaString)| {
-            if let Some(connection) = state.connections.borrow().get(&id) {
-                connection.close(code, reason.to_string_lossy());
-            }
-            Ok(())
-        };
-        self.add("close", self.lua.create_function(close)?)?;
-        self.observers()
-    }
-
-    fn observers(&self) -> Result<()> {
-        let state = Rc::clone(&self.state);
-        let buffered = move |_: &Lua, id: u64| {
-            let connections = state.connections.borrow();
-            Ok(connections.get(&id).map(|connection| connection.buffered()))
-        };
-        self.add("buffered", self.lua.create_function(buffered)?)?;
-
-        let state = Rc::clone(&self.state);
-        let stats = move |lua: &Lua, id: u64| {
-            let connections = state.connections.borrow();
-            let connection = connections.get(&id);
-            connection.map(|it| tables::stats(lua, it)).transpose()
-        };
-        self.add("stats", self.lua.create_function(stats)?)?;
-
-        let state = Rc::clone(&self.state);
-        let pause = move |_: &Lua, id: u64| {
-            if let Some(connection) = state.connections.borrow().get(&id) {
-                connection.desk.flow.pause();
-            }
-            Ok(())
-        };
-        self.add("pause", self.lua.create_function(pause)?)?;
-
-        let state = Rc::clone(&self.state);
-        let resume = move |_: &Lua, id: u64| {
-            if let Some(connection) = state.connections.borrow().get(&id)
-                && connection.desk.flow.resume()
-            {
-                connection.wake();
-            }
-            Ok(())
-        };
-        self.add("resume", self.lua.create_function(resume)?)
-    }
-
-    fn servers(&self) -> Result<()> {
-        let state = Rc::clone(&self.state);
-        let listen = move |lua: &Lua, table: Option<Table>| {
-            let config = match params::listen(table.as_ref()) {
-                Ok(config) => config,
-                Err(complaint) => return problem(lua, Value::Boolean(false), &complaint),
-            };
-            match server::listen(config, &state.workers) {
-                Ok(server) => {
-                    let values = (server.id, server.url.clone(), server.port);
-                    state.servers.borrow_mut().insert(server.id, server);
-                    mlua::IntoLuaMulti::into_lua_multi(values, lua)
-                }
-                Err(error) => {
-                    let values = (Value::Nil, error.to_string(), error.code() as i32);
-                    mlua::IntoLuaMulti::into_lua_multi(values, lua)
-                }
-            }
-        };
-        self.add("listen", self.lua.create_function(listen)?)?;
-
-        let state = Rc::clone(&self.state);
-        let close = move |_: &Lua, (id, code, reason): (u64, u16, LuaString)| {
-            if let Some(server) = state.servers.borrow_mut().remove(&id) {
-                server.close(code, &reason.to_string_lossy());
-            }
-            Ok(())
-        };
-        self.add("close_server", self.lua.create_function(close)?)?;
-
-        let state = Rc::clone(&self.state);
-        let connections = move |_: &Lua, id: u64| {
-            let servers = state.servers.borrow();
-            Ok(servers.get(&id).map(|server| server.connections()))
-        };
-        self.add("server_connections", self.lua.create_function(connections)?)
-    }
-
-    fn events(&self) -> Result<()> {
-        let state = Rc::clone(&self.state);
-        let rare = move |lua: &Lua, ()| state.next_rare(lua);
-        self.add("rare", self.lua.create_function(rare)?)?;
-        let calls = calls::bind(self.lua, &self.state)?;
-        self.add("take", calls.take)?;
-        self.add("next", calls.next)?;
-        self.add("send", calls.send)?;
-
-        let state = Rc::clone(&self.state);
-        let finish = move |_: &Lua, ()| {
-            state.finish();
-            Ok(())
-        };
-        self.add("finish", self.lua.create_function(finish)?)?;
-
-        let state = Rc::clone(&self.state);
-        let sleep = move |_: &Lua, timeout_ms: Option<f64>| {
-            let timeout = timeout_ms.filter(|it| it.is_finite()).map(params::duration);
-            Ok(state.sleep(timeout)?)
-        };
-        self.add("sleep", self.lua.create_function(sleep)?)?;
-
-        let state = Rc::clone(&self.state);
-        let fd = move |_: &Lua, ()| match state.descriptor() {
-            Some(descriptor) => Ok((Some(descriptor), None)),
-            None => Ok((None, Some("this system has no descriptor to wait on"))),
-        };
-        self.add("fd", self.lua.create_function(fd)?)?;
-
-        let state = Rc::clone(&self.state);
-        let stop = move |_: &Lua, ()| {
-            state.stop();
-            Ok(())
-        };
-        self.add("stop", self.lua.create_function(stop)?)?;
-
-        let utf8 =
-            |_: &Lua, text: LuaString| Ok(simdutf8::basic::from_utf8(&text.as_bytes()).is_ok());
-        self.add("is_utf8", self.lua.create_function(utf8)?)?;
-        let parse = |lua: &Lua, text: LuaString| match pure::parse_url(&text.as_bytes()) {
-            Ok(url) => (url.href, url.origin, url.port).into_lua_multi(lua),
-            Err(reason) => (Value::Nil, reason).into_lua_multi(lua),
-        };
-        self.add("parse_url", self.lua.create_function(parse)?)?;
-        let random = |_: &Lua, ()| Ok(pure::random());
-        self.add("random", self.lua.create_function(random)?)?;
-        self.add("now", self.lua.create_function(|_, ()| Ok(now()))?)
+/// `buffered(id)`: payload bytes that are not written yet, or nil.
+pub unsafe extern "C-unwind" fn buffered(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`.
+    unsafe {
+        let id = first_id(lua);
+        let count = with_state(lua, |state| {
+            let connection = state.engine.connection(id);
+            connection.map(|connection| connection.buffered())
+        });
+        push_count(lua, count)
     }
 }
 
-/// Milliseconds of a clock that never goes back.
-fn now() -> f64 {
-    static BEGIN: OnceLock<Instant> = OnceLock::new();
-    BEGIN.get_or_init(Instant::now).elapsed().as_secs_f64() * 1000.0
+/// `stats(id)`: messages sent and received, bytes sent and received, the last round trip, the
+/// shortest, their jitter, and when the connection opened; or nothing.
+pub unsafe extern "C-unwind" fn stats(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`, with room for 20 values.
+    unsafe {
+        let id = first_id(lua);
+        let numbers = with_state(lua, |state| {
+            let connection = state.engine.connection(id);
+            connection.map(|connection| Numbers::of(&connection))
+        });
+        numbers.map_or(0, |numbers| numbers.push(lua))
+    }
 }
 
-fn problem(lua: &Lua, first: Value, complaint: &str) -> Result<MultiValue> {
-    mlua::IntoLuaMulti::into_lua_multi((first, complaint), lua)
+/// `pause(id)`.
+pub unsafe extern "C-unwind" fn pause(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`.
+    unsafe {
+        let id = first_id(lua);
+        with_state(lua, |state| state.engine.pause(id));
+    }
+    0
+}
+
+/// `resume(id)`.
+pub unsafe extern "C-unwind" fn resume(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`.
+    unsafe {
+        let id = first_id(lua);
+        with_state(lua, |state| state.engine.resume(id));
+    }
+    0
+}
+
+/// `live()`: how many connections, servers and timers there are.
+pub unsafe extern "C-unwind" fn live(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`.
+    unsafe {
+        let count = with_state(lua, |state| state.engine.live());
+        push_count(lua, Some(count))
+    }
+}
+
+/// `delivers()`: whether callbacks are being run, and whether this is one and no coroutine of one.
+pub unsafe extern "C-unwind" fn delivers(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`, with room for 20 values.
+    unsafe {
+        let (some, here) = with_state(lua, |state| (state.is_delivering(), state.delivers_on(lua)));
+        ffi::lua_pushboolean(lua, some.into());
+        ffi::lua_pushboolean(lua, here.into());
+    }
+    2
+}
+
+/// `sleep(timeout_ms)`: whether there is something to deliver. Nothing within a callback, and
+/// where without a timeout nothing would ever come.
+pub unsafe extern "C-unwind" fn sleep(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`, with room for 20 values. The main
+    // thread lives as long as the Lua state.
+    unsafe {
+        let Some(state) = bound(lua).filter(|state| !state.is_delivering()) else {
+            return 0;
+        };
+        let timeout = match ffi::lua_type(lua, 1) {
+            ffi::LUA_TNUMBER => Some(ffi::lua_tonumber(lua, 1)).filter(|it| it.is_finite()),
+            _ => None,
+        };
+        let is_hopeless = || ffi::lua_isnoneornil(lua, 1) != 0 && state.engine.live() == 0;
+        let before = Hooks::of(lua, state.main);
+        let slept = catch_unwind(AssertUnwindSafe(|| {
+            if is_hopeless() {
+                return Ok(None);
+            }
+            let is_interrupted = || Hooks::of(lua, state.main) != before;
+            let slept = state
+                .engine
+                .sleep(timeout.map(params::duration), is_interrupted);
+            slept.map(Some).map_err(|error| Text::of(&error))
+        }));
+        match slept.unwrap_or_else(|_| Err(panicked())) {
+            Ok(None) => 0,
+            Ok(Some(has_some)) => {
+                ffi::lua_pushboolean(lua, has_some.into());
+                1
+            }
+            Err(problem) => push::raise(lua, &problem),
+        }
+    }
+}
+
+/// How an interpreter asks for its turn when a signal arrives (`lua.c` on ^C, luaposix): its
+/// handler sets a hook, which Lua calls as soon as we return. A signal that leaves the hooks as
+/// they are is none of the script's business.
+#[derive(PartialEq)]
+struct Hooks([(usize, c_int, c_int); 2]);
+
+impl Hooks {
+    /// Those of the running thread and of the main one, which may be null.
+    ///
+    /// # Safety
+    ///
+    /// Both must be threads of this Lua.
+    unsafe fn of(lua: *mut lua_State, main: *mut lua_State) -> Self {
+        let main = if main.is_null() { lua } else { main };
+        Self([lua, main].map(|thread| {
+            // SAFETY: the caller vouches for the threads; these only read.
+            unsafe {
+                let hook = ffi::lua_gethook(thread);
+                (
+                    hook.map_or(0, |hook| hook as usize),
+                    ffi::lua_gethookmask(thread),
+                    ffi::lua_gethookcount(thread),
+                )
+            }
+        }))
+    }
+}
+
+/// `stop()`: says Close 1001 on every connection, within half a second. None starts after it.
+pub unsafe extern "C-unwind" fn stop(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`.
+    unsafe { with_state(lua, |state| state.engine.stop()) };
+    0
+}
+
+/// `fd()`: a descriptor to wait on; or nil and why not.
+pub unsafe extern "C-unwind" fn fd(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`, with room for 20 values.
+    unsafe {
+        let state = bound_or_raise(lua);
+        let descriptor = catch_unwind(AssertUnwindSafe(|| {
+            let descriptor = state.engine.descriptor();
+            let descriptor = descriptor.map_err(|error| Text::of(&error))?;
+            descriptor.ok_or_else(|| Text::of(&"this system has no descriptor to wait on"))
+        }));
+        match descriptor.unwrap_or_else(|_| Err(panicked())) {
+            Ok(descriptor) => {
+                ffi::lua_pushinteger(lua, descriptor as ffi::lua_Integer);
+                1
+            }
+            Err(problem) => {
+                ffi::lua_pushnil(lua);
+                push::string(lua, problem.as_bytes());
+                2
+            }
+        }
+    }
 }

@@ -1,9 +1,12 @@
-//! Lua tables -> config. Every complaint names the parameter and what was expected.
+//! Parameters -> config. Every complaint names the parameter and what was expected.
+
+mod headers;
 
 use std::time::Duration;
 
-use mlua::{Table, Value};
+use headers::headers;
 
+use super::plain::Plain;
 use crate::config::{
     Compression, ConnectConfig, Identity, Limits, ListenConfig, ProxyChoice, TlsOptions,
 };
@@ -14,24 +17,67 @@ pub type Complaint = String;
 /// A hundred years: longer times are as good as this, and no clock overflows.
 const LONGEST_MS: f64 = 100.0 * 365.0 * 86_400_000.0;
 
-/// Header fields that the handshake itself writes (RFC 6455 section 4.1).
-const OWN_HEADERS: [&str; 7] = [
-    "upgrade",
-    "connection",
-    "sec-websocket-key",
-    "sec-websocket-version",
-    "sec-websocket-extensions",
-    "sec-websocket-accept",
-    "content-length",
+/// The keys of a connection's `params`.
+pub const CONNECT: [&str; 14] = [
+    "timeout",
+    "headers",
+    "max_message_size",
+    "max_receive_queue",
+    "max_send_queue",
+    "close_timeout",
+    "ping_interval",
+    "ping_timeout",
+    "compression",
+    "tls",
+    "protocol",
+    "delay",
+    "proxy",
+    "self",
+];
+/// The keys of a server's `params`.
+pub const LISTEN: [&str; 15] = [
+    "timeout",
+    "headers",
+    "max_message_size",
+    "max_receive_queue",
+    "max_send_queue",
+    "close_timeout",
+    "ping_interval",
+    "ping_timeout",
+    "compression",
+    "tls",
+    "host",
+    "port",
+    "protocols",
+    "max_connections",
+    "self",
+];
+/// The keys of `params.compression`.
+pub const COMPRESSION: [&str; 6] = [
+    "level",
+    "threshold",
+    "client_no_context_takeover",
+    "server_no_context_takeover",
+    "client_max_window_bits",
+    "server_max_window_bits",
+];
+/// The keys of `params.tls`.
+pub const TLS: [&str; 7] = [
+    "ca",
+    "certificate",
+    "key",
+    "server_name",
+    "min_version",
+    "pins",
+    "dangerously_skip_verification",
 ];
 
 /// The `params` of `connect`. Keys that we do not know are ignored, as Defold ignores them.
-pub fn connect(table: Option<&Table>) -> Result<ConnectConfig, Complaint> {
+pub fn connect(params: &Plain) -> Result<ConnectConfig, Complaint> {
     let mut config = ConnectConfig::default();
-    let Some(table) = table else {
+    let Some(params) = Params::top(params) else {
         return Ok(config);
     };
-    let params = Params::top(table);
     config.timeout = params.milliseconds("timeout")?.unwrap_or(config.timeout);
     config.delay = params.milliseconds("delay")?.unwrap_or(config.delay);
     config.protocols = params.protocols("protocol")?;
@@ -45,12 +91,12 @@ pub fn connect(table: Option<&Table>) -> Result<ConnectConfig, Complaint> {
 }
 
 /// The `params` of `listen`.
-pub fn listen(table: Option<&Table>) -> Result<ListenConfig, Complaint> {
+pub fn listen(params: &Plain) -> Result<ListenConfig, Complaint> {
     let mut config = ListenConfig::default();
-    let Some(table) = table else {
+    let Some(params) = Params::top(params) else {
         return Ok(config);
     };
-    let params = Params::top(table);
+    params.allow(&LISTEN)?;
     config.host = params.text("host")?.unwrap_or(config.host);
     let port = params.integer("port", 0, u16::MAX.into())?;
     config.port = port.map_or(config.port, |port| port as u16);
@@ -58,7 +104,7 @@ pub fn listen(table: Option<&Table>) -> Result<ListenConfig, Complaint> {
     config.headers = headers(&params)?;
     config.timeout = params.milliseconds("timeout")?.unwrap_or(config.timeout);
     let most = params.integer("max_connections", 1, 1 << 31)?;
-    config.max_connections = most.map_or(config.max_connections, |most| most as usize);
+    config.max_connections = most.map_or(config.max_connections, in_memory);
     config.limits = limits(&params)?;
     if let Some(tls) = params.table("tls")? {
         tls.allow(&["certificate", "key"])?;
@@ -78,11 +124,16 @@ pub fn duration(milliseconds: f64) -> Duration {
     Duration::from_secs_f64(milliseconds.clamp(0.0, LONGEST_MS) / 1000.0)
 }
 
+/// A number of bytes. What no address reaches is as good as the last that one does.
+fn in_memory(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
 fn limits(params: &Params) -> Result<Limits, Complaint> {
     let defaults = Limits::default();
     let bytes = |key, default: usize| {
         let value = params.integer(key, 1, 1 << 40)?;
-        Ok::<_, Complaint>(value.map_or(default, |value| value as usize))
+        Ok::<_, Complaint>(value.map_or(default, in_memory))
     };
     Ok(Limits {
         max_message_size: bytes("max_message_size", defaults.max_message_size)?,
@@ -103,26 +154,19 @@ fn limits(params: &Params) -> Result<Limits, Complaint> {
 
 fn compression(params: &Params) -> Result<Option<Compression>, Complaint> {
     let mut config = Compression::default();
-    let table = match params.value("compression")? {
-        Value::Nil | Value::Boolean(true) => return Ok(Some(config)),
-        Value::Boolean(false) => return Ok(None),
-        Value::Table(table) => table,
-        other => return Err(params.complain("compression", "a boolean or a table", &other)),
+    let table = match params.value("compression") {
+        Plain::Nil | Plain::Boolean(true) => return Ok(Some(config)),
+        Plain::Boolean(false) => return Ok(None),
+        Plain::Table(table) => table,
+        other => return Err(params.complain("compression", "a boolean or a table", other)),
     };
     let params = Params::nested("params.compression".to_owned(), table);
-    params.allow(&[
-        "level",
-        "threshold",
-        "client_no_context_takeover",
-        "server_no_context_takeover",
-        "client_max_window_bits",
-        "server_max_window_bits",
-    ])?;
+    params.allow(&COMPRESSION)?;
     if let Some(level) = params.integer("level", 1, 9)? {
         config.level = level as u32;
     }
     if let Some(threshold) = params.integer("threshold", 0, 1 << 40)? {
-        config.threshold = threshold as usize;
+        config.threshold = in_memory(threshold);
     }
     let flag = |key, default| Ok::<_, Complaint>(params.boolean(key)?.unwrap_or(default));
     config.client_no_context_takeover = flag(
@@ -142,15 +186,7 @@ fn compression(params: &Params) -> Result<Option<Compression>, Complaint> {
 }
 
 fn tls_options(params: &Params) -> Result<TlsOptions, Complaint> {
-    params.allow(&[
-        "ca",
-        "certificate",
-        "key",
-        "server_name",
-        "min_version",
-        "pins",
-        "dangerously_skip_verification",
-    ])?;
+    params.allow(&TLS)?;
     let min_version = params.text("min_version")?;
     if let Some(version) = &min_version
         && !matches!(version.as_str(), "1.0" | "1.1" | "1.2" | "1.3")
@@ -173,11 +209,11 @@ fn tls_options(params: &Params) -> Result<TlsOptions, Complaint> {
 }
 
 fn proxy(params: &Params) -> Result<ProxyChoice, Complaint> {
-    match params.value("proxy")? {
-        Value::Nil | Value::Boolean(true) => Ok(ProxyChoice::Environment),
-        Value::Boolean(false) => Ok(ProxyChoice::Never),
-        Value::String(url) => Ok(ProxyChoice::Url(url.to_string_lossy())),
-        other => Err(params.complain("proxy", "a URL or false", &other)),
+    match params.value("proxy") {
+        Plain::Nil | Plain::Boolean(true) => Ok(ProxyChoice::Environment),
+        Plain::Boolean(false) => Ok(ProxyChoice::Never),
+        Plain::Text(url) => Ok(ProxyChoice::Url(lossy(url))),
+        other => Err(params.complain("proxy", "a URL or false", other)),
     }
 }
 
@@ -194,91 +230,23 @@ fn client_headers(params: &Params, config: &mut ConnectConfig) -> Result<(), Com
     Ok(())
 }
 
-fn headers(params: &Params) -> Result<Vec<(String, String)>, Complaint> {
-    let fields = match params.value("headers")? {
-        Value::Nil => Vec::new(),
-        Value::String(text) => parse_headers(&text.to_string_lossy())?,
-        Value::Table(table) => header_table(&table)?,
-        other => return Err(params.complain("headers", "a string or a table", &other)),
-    };
-    for (name, value) in &fields {
-        check_header(name, value)?;
-    }
-    Ok(fields)
-}
-
-/// Lines `Name: value`, as Defold's `headers` has them.
-fn parse_headers(text: &str) -> Result<Vec<(String, String)>, Complaint> {
-    if text.contains("\r\n\r\n") {
-        return Err(format!(
-            "The header field must not contain double '\\r\\n\\r\\n': '{text}'"
-        ));
-    }
-    let text = text.strip_suffix("\r\n").unwrap_or(text);
-    if text.is_empty() {
-        return Ok(Vec::new());
-    }
-    text.split("\r\n")
-        .map(|line| match line.split_once(':') {
-            Some((name, value)) => Ok((name.to_owned(), value.trim().to_owned())),
-            None => Err(format!(
-                "params.headers: 'Name: value' expected, got '{line}'"
-            )),
+/// The values at 1, 2 and so on.
+fn in_sequence<'a, 'b>(table: &'b [(Plain<'a>, Plain<'a>)]) -> Vec<&'b Plain<'a>> {
+    let mut values: Vec<_> = table
+        .iter()
+        .filter_map(|(key, value)| match key {
+            Plain::Number(key) => Some((*key, value)),
+            _ => None,
         })
-        .collect()
-}
-
-fn header_table(table: &Table) -> Result<Vec<(String, String)>, Complaint> {
-    let mut fields = Vec::new();
-    for pair in table.pairs::<Value, Value>() {
-        let (name, value) = pair.map_err(|error| error.to_string())?;
-        let Value::String(name) = name else {
-            return Err(format!(
-                "params.headers: a string is expected as a header's name, got a {}",
-                name.type_name()
-            ));
-        };
-        let name = name.to_string_lossy();
-        let values = match value {
-            Value::Table(values) => values.sequence_values::<Value>().collect(),
-            value => vec![Ok(value)],
-        };
-        for value in values {
-            let value = value.map_err(|error| error.to_string())?;
-            let text = text_of(&value);
-            let text = text.ok_or_else(|| {
-                let got = value.type_name();
-                format!(
-                    "params.headers['{name}'] must be a string or a list of strings, got a {got}"
-                )
-            })?;
-            fields.push((name.clone(), text));
-        }
-    }
-    // A table has no order of its own: the same request every time.
-    fields.sort_by(|(left, _), (right, _)| left.cmp(right));
-    Ok(fields)
-}
-
-fn check_header(name: &str, value: &str) -> Result<(), Complaint> {
-    if name.is_empty() || !name.bytes().all(is_token_byte) {
-        return Err(format!(
-            "params.headers: '{name}: {value}' is no header: its name is not valid"
-        ));
-    }
-    let forbidden = |byte: u8| (byte < 0x20 && byte != b'\t') || byte == 0x7f;
-    if value.bytes().any(forbidden) {
-        return Err(format!(
-            "params.headers: the value of '{name}' must not contain control characters"
-        ));
-    }
-    let lower = name.to_ascii_lowercase();
-    if OWN_HEADERS.contains(&lower.as_str()) {
-        return Err(format!(
-            "params.headers: '{name}' belongs to the handshake and cannot be set"
-        ));
-    }
-    Ok(())
+        .filter(|(key, _)| *key >= 1.0)
+        .collect();
+    values.sort_by(|(left, _), (right, _)| left.total_cmp(right));
+    let mut next = 0.0;
+    let in_order = values.into_iter().take_while(|(key, _)| {
+        next += 1.0;
+        *key == next
+    });
+    in_order.map(|(_, value)| value).collect()
 }
 
 /// Subprotocols with commas between them. RFC 6455 section 4.1: each a non-empty token, offered
@@ -302,42 +270,39 @@ fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// A string, or a number as Lua would write it.
-fn text_of(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.to_string_lossy()),
-        Value::Integer(_) | Value::Number(_) => value.to_string().ok(),
-        _ => None,
-    }
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
 }
 
 /// A table of parameters and what to call it.
-struct Params {
+struct Params<'a> {
     name: String,
-    table: Table,
+    table: &'a [(Plain<'a>, Plain<'a>)],
 }
 
-impl Params {
-    fn top(table: &Table) -> Self {
-        Self::nested("params".to_owned(), table.clone())
+impl<'a> Params<'a> {
+    /// None where there is no table.
+    fn top(params: &'a Plain<'a>) -> Option<Self> {
+        match params {
+            Plain::Table(table) => Some(Self::nested("params".to_owned(), table)),
+            _ => None,
+        }
     }
 
-    fn nested(name: String, table: Table) -> Self {
+    fn nested(name: String, table: &'a [(Plain<'a>, Plain<'a>)]) -> Self {
         Self { name, table }
     }
 
     /// Refuses keys that are not in the list.
     fn allow(&self, keys: &[&str]) -> Result<(), Complaint> {
-        for pair in self.table.pairs::<Value, Value>() {
-            let (key, _) = pair.map_err(|error| error.to_string())?;
-            let known = key
-                .as_string()
-                .is_some_and(|it| keys.iter().any(|key| it == key));
-            if !known {
-                let key = text_of(&key).unwrap_or_else(|| key.type_name().to_owned());
-                let name = &self.name;
+        for (key, _) in self.table {
+            let is_known =
+                |known: &&str| matches!(key, Plain::Text(key) if *key == known.as_bytes());
+            if !keys.iter().any(is_known) {
                 return Err(format!(
-                    "{name}: unknown key '{key}', expected one of: {}",
+                    "{}: unknown key '{}', expected one of: {}",
+                    self.name,
+                    shown(key).trim_matches('"'),
                     keys.join(", ")
                 ));
             }
@@ -345,48 +310,44 @@ impl Params {
         Ok(())
     }
 
-    fn value(&self, key: &str) -> Result<Value, Complaint> {
-        self.table.get(key).map_err(|error| error.to_string())
+    fn value(&self, key: &str) -> &'a Plain<'a> {
+        let mut pairs = self.table.iter();
+        let pair = pairs.find(|(name, _)| *name == Plain::Text(key.as_bytes()));
+        pair.map_or(&Plain::Nil, |(_, value)| value)
     }
 
-    fn complain(&self, key: &str, expected: &str, got: &Value) -> Complaint {
-        let shown = match got {
-            Value::String(text) => format!("\"{}\"", text.to_string_lossy()),
-            Value::Table(_) => "a table".to_owned(),
-            other => text_of(other).unwrap_or_else(|| format!("a {}", other.type_name())),
-        };
-        format!("{}.{key} must be {expected}, got {shown}", self.name)
+    fn complain(&self, key: &str, expected: &str, got: &Plain) -> Complaint {
+        format!("{}.{key} must be {expected}, got {}", self.name, shown(got))
     }
 
-    fn table(&self, key: &str) -> Result<Option<Params>, Complaint> {
-        match self.value(key)? {
-            Value::Nil => Ok(None),
-            Value::Table(table) => Ok(Some(Params::nested(format!("{}.{key}", self.name), table))),
-            other => Err(self.complain(key, "a table", &other)),
+    fn table(&self, key: &str) -> Result<Option<Params<'a>>, Complaint> {
+        match self.value(key) {
+            Plain::Nil => Ok(None),
+            Plain::Table(table) => Ok(Some(Params::nested(format!("{}.{key}", self.name), table))),
+            other => Err(self.complain(key, "a table", other)),
         }
     }
 
     fn boolean(&self, key: &str) -> Result<Option<bool>, Complaint> {
-        match self.value(key)? {
-            Value::Nil => Ok(None),
-            Value::Boolean(value) => Ok(Some(value)),
-            other => Err(self.complain(key, "a boolean", &other)),
+        match self.value(key) {
+            Plain::Nil => Ok(None),
+            Plain::Boolean(value) => Ok(Some(*value)),
+            other => Err(self.complain(key, "a boolean", other)),
         }
     }
 
     fn number(&self, key: &str, expected: &str) -> Result<Option<f64>, Complaint> {
-        match self.value(key)? {
-            Value::Nil => Ok(None),
-            Value::Integer(value) => Ok(Some(value as f64)),
-            Value::Number(value) if !value.is_nan() => Ok(Some(value)),
-            other => Err(self.complain(key, expected, &other)),
+        match self.value(key) {
+            Plain::Nil => Ok(None),
+            Plain::Number(value) if !value.is_nan() => Ok(Some(*value)),
+            other => Err(self.complain(key, expected, other)),
         }
     }
 
     fn milliseconds(&self, key: &str) -> Result<Option<Duration>, Complaint> {
         let expected = "a number of milliseconds, 0 or more";
         match self.number(key, expected)? {
-            Some(value) if value < 0.0 => Err(self.complain(key, expected, &Value::Number(value))),
+            Some(value) if value < 0.0 => Err(self.complain(key, expected, &Plain::Number(value))),
             value => Ok(value.map(duration)),
         }
     }
@@ -397,43 +358,38 @@ impl Params {
             return Ok(None);
         };
         if value.fract() != 0.0 || value < least as f64 || value > most as f64 {
-            return Err(self.complain(key, &expected, &Value::Number(value)));
+            return Err(self.complain(key, &expected, &Plain::Number(value)));
         }
         Ok(Some(value as u64))
     }
 
     fn bytes(&self, key: &str) -> Result<Option<Vec<u8>>, Complaint> {
-        match self.value(key)? {
-            Value::Nil => Ok(None),
-            Value::String(text) => Ok(Some(text.as_bytes().to_vec())),
-            other => Err(self.complain(key, "a string", &other)),
+        match self.value(key) {
+            Plain::Nil => Ok(None),
+            Plain::Text(text) => Ok(Some(text.to_vec())),
+            other => Err(self.complain(key, "a string", other)),
         }
     }
 
     fn text(&self, key: &str) -> Result<Option<String>, Complaint> {
-        match self.value(key)? {
-            Value::Nil => Ok(None),
-            Value::String(text) => Ok(Some(text.to_string_lossy())),
-            other => Err(self.complain(key, "a string", &other)),
-        }
+        let bytes = self.bytes(key)?;
+        Ok(bytes.map(|bytes| lossy(&bytes)))
     }
 
     /// A string, or a list of strings.
     fn texts(&self, key: &str) -> Result<Vec<String>, Complaint> {
         let expected = "a string or a list of strings";
-        let list = match self.value(key)? {
-            Value::Nil => return Ok(Vec::new()),
-            Value::String(text) => return Ok(vec![text.to_string_lossy()]),
-            Value::Table(list) => list,
-            other => return Err(self.complain(key, expected, &other)),
+        let list = match self.value(key) {
+            Plain::Nil => return Ok(Vec::new()),
+            Plain::Text(text) => return Ok(vec![lossy(text)]),
+            Plain::Table(list) => list,
+            other => return Err(self.complain(key, expected, other)),
         };
-        list.sequence_values::<Value>()
-            .map(|value| match value {
-                Ok(Value::String(text)) => Ok(text.to_string_lossy()),
-                Ok(other) => Err(self.complain(key, expected, &other)),
-                Err(error) => Err(error.to_string()),
-            })
-            .collect()
+        let text = |value: &Plain| match value {
+            Plain::Text(text) => Ok(lossy(text)),
+            other => Err(self.complain(key, expected, other)),
+        };
+        in_sequence(list).into_iter().map(text).collect()
     }
 
     /// Subprotocols: a string, with commas between several, or a list.
@@ -443,5 +399,14 @@ impl Params {
             add_protocols(&mut protocols, &text, key)?;
         }
         Ok(protocols)
+    }
+}
+
+/// A value in a complaint.
+fn shown(value: &Plain) -> String {
+    match value {
+        Plain::Text(text) => format!("\"{}\"", lossy(text)),
+        Plain::Number(number) => number.to_string(),
+        other => format!("a {}", other.type_name()),
     }
 }

@@ -3,6 +3,7 @@ local clock = require("support.clock")
 local leaks = require("support.leaks")
 local peer = require("support.peer")
 local process = require("support.process")
+local raises = require("support.raises")
 local sockets = require("support.sockets")
 local websocket = require("websocket")
 
@@ -351,5 +352,104 @@ describe("straight-line code", function()
     })
     connection:disconnect()
     assert.equal(1000, select(3, connection:receive()))
+  end)
+
+  it("waits with a timeout in 50 coroutines, at the cost of no thread", function()
+    local server = serve()
+    local connections, bodies = {}, {}
+    for i = 1, 50 do
+      connections[i] = open(server.url, { timeout = 20000 })
+    end
+    local threads, most = process.threads(), 0
+    for i = 1, 50 do
+      bodies[i] = function()
+        assert.same({ nil, "timeout" }, { connections[i]:receive(50) })
+        assert.same({ nil, "timeout" }, { connections[i]:receive(50) })
+        connections[i]:disconnect()
+        connections[i]:receive()
+      end
+    end
+    for i = 1, 50 do
+      local thread = coroutine.create(bodies[i])
+      assert(coroutine.resume(thread))
+      most = math.max(most, process.threads())
+    end
+    drive(function()
+      for i = 1, 50 do
+        if connections[i]:state() ~= "closed" then
+          return false
+        end
+      end
+      return true
+    end)
+    assert.is_true(most <= threads, ("%d threads, %d before"):format(most, threads))
+  end)
+
+  it("raises where a scheduler resumes it over and over and nobody calls update", function()
+    local connection = open(serve().url)
+    for _, call in ipairs({
+      function()
+        websocket.open(serve().url)
+      end,
+      function()
+        connection:receive()
+      end,
+    }) do
+      local thread = coroutine.create(call)
+      local deadline = clock.now() + 20
+      local ok, problem
+      repeat
+        ok, problem = coroutine.resume(thread)
+        assert.is_true(clock.now() < deadline, "it goes on for ever")
+      until not ok
+      assert.matches("stream_spec%.lua:%d+: .*websocket%.update", problem)
+    end
+    drive(function()
+      return true
+    end)
+    connection:disconnect()
+    connection:receive()
+  end)
+
+  it("lets a scheduler resume it as often as it likes, where somebody calls update", function()
+    local connection = open(serve().url)
+    local received
+    local thread = coroutine.create(function()
+      received = connection:receive()
+    end)
+    local began, resumes = clock.now(), 0
+    repeat
+      assert(coroutine.resume(thread))
+      resumes = resumes + 1
+      if resumes % 10000 == 0 then
+        websocket.update()
+      end
+    until clock.now() - began > 1.5
+    connection:send("x")
+    drive(function()
+      return coroutine.status(thread) == "dead"
+    end)
+    assert.equal("x", received)
+    connection:disconnect()
+    connection:receive()
+  end)
+
+  it("raises misuse at the caller's line", function()
+    local connection = open(serve().url)
+    local function message_at_this_line(text, call)
+      local line = debug.getinfo(2, "l").currentline
+      local message = raises(text, call)
+      local named = tonumber(message:match("stream_spec%.lua:(%d+):"))
+      assert.is_truthy(named and named >= line and named <= line + 3, message)
+    end
+    -- stylua: ignore start
+    message_at_this_line("bad argument #1 'url' (string expected, got table)", function() local a = websocket.open({}) return a end)
+    message_at_this_line("bad argument #2 'params' (table or nil expected, got number)", function() local a = websocket.open("ws://localhost", 5) return a end)
+    message_at_this_line("params.timeout must be", function() local a = websocket.open("ws://localhost", { timeout = "x" }) return a end)
+    message_at_this_line("bad argument #1 'timeout_ms'", function() local a = connection:receive("x") return a end)
+    message_at_this_line("bad argument #1 'timeout_ms'", function() local a = connection:receive(0 / 0) return a end)
+    -- stylua: ignore end
+    connection:disconnect()
+    connection:receive()
   end)
 end)

@@ -1,0 +1,103 @@
+//! Where a host waits: in the engine's own sleep, or for a descriptor.
+
+use std::{
+    cell::RefCell,
+    io,
+    time::{Duration, Instant},
+};
+
+use mio::Token;
+
+use super::Engine;
+use crate::{
+    queue::{Sleep, Woken},
+    timers::Alarm,
+};
+
+/// Among what ends the host's sleep, beside the queue's wake-ups and the lent socket.
+const ALARM: Token = Token(2);
+
+pub(super) struct Rest {
+    pub sleep: RefCell<Sleep>,
+    /// There once somebody watches the descriptor.
+    pub alarm: RefCell<Option<Alarm>>,
+}
+
+impl Engine {
+    /// Sleeps until there is something to deliver, at most for `timeout`. False: there is
+    /// nothing. A signal ends the sleep only if `is_interrupted` says so.
+    pub fn sleep(
+        &self,
+        timeout: Option<Duration>,
+        is_interrupted: impl Fn() -> bool,
+    ) -> io::Result<bool> {
+        self.announce_all();
+        let queue = self.workers.events();
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            if !self.ready.borrow().is_empty() || !queue.is_empty() || self.is_due() {
+                return Ok(true);
+            }
+            // Somebody who watches the descriptor expects events behind it, not a socket.
+            let more = !self.is_watched() && self.lead.borrow_mut().drive(queue);
+            queue.arm();
+            if !queue.is_empty() {
+                return Ok(true);
+            }
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return Ok(self.is_due());
+            }
+            if more {
+                continue;
+            }
+            let timer = self.timers.borrow().first().map(|(due, _)| due);
+            let until = [deadline, timer].into_iter().flatten().min();
+            let left = until.map(|until| until.saturating_duration_since(now));
+            let woken = self.rest.sleep.borrow_mut().sleep(left)?;
+            match woken {
+                Woken::BySignal if is_interrupted() => return Ok(false),
+                Woken::BySocket => self.lead.borrow_mut().socket_is_ready(),
+                Woken::BySignal | Woken::ByQueue => {}
+            }
+        }
+    }
+
+    /// A descriptor that is readable when there is something to deliver. None: this system has
+    /// nothing like it. To be asked for again is free.
+    pub fn descriptor(&self) -> io::Result<Option<i32>> {
+        let Some(descriptor) = self.rest.sleep.borrow().descriptor() else {
+            return Ok(None);
+        };
+        if !self.is_watched() {
+            let alarm = Alarm::new(self.workers.events().registry(), ALARM)?;
+            *self.rest.alarm.borrow_mut() = Some(alarm);
+            self.set_alarm();
+        }
+        let queue = self.workers.events();
+        queue.arm();
+        if !queue.is_empty() || !self.ready.borrow().is_empty() {
+            queue.notify();
+        }
+        Ok(Some(descriptor))
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        self.rest.alarm.borrow().is_some()
+    }
+
+    /// Whether a timer is due now.
+    pub(super) fn is_due(&self) -> bool {
+        let first = self.timers.borrow().first();
+        first.is_some_and(|(due, _)| due <= Instant::now())
+    }
+
+    pub(super) fn set_alarm(&self) {
+        if let Some(alarm) = &mut *self.rest.alarm.borrow_mut() {
+            let first = self.timers.borrow().first();
+            // A timerfd takes every time. Where a kqueue's timer has no memory left, the next
+            // update is the next try.
+            let _ = alarm.set(first.map(|(due, _)| due));
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! An update: what has arrived, one by one, in order.
+
+use std::{
+    cell::Cell,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Engine, Id};
+use crate::{connection::ConnectionId, desk::message_cost, event::Event, protocol::Kind};
+
+/// Bytes of delivered messages after which a connection is told.
+const TELL_AFTER: usize = 64 * 1024;
+
+/// What happened, to whom the number beside it says.
+#[derive(Debug)]
+pub enum Delivery {
+    /// Something happened to a connection.
+    Event(Event),
+    /// A timer is due.
+    Timer,
+}
+
+/// The next event, while it still belongs to the engine. The pointers hold until the next call
+/// of [`Engine::pop`], [`Engine::next`] or [`Engine::begin`].
+#[derive(Clone, Copy, Debug)]
+pub enum Front {
+    /// Nothing more in this update.
+    None,
+    /// A message.
+    Message {
+        /// Whose.
+        id: ConnectionId,
+        /// Text or binary.
+        kind: Kind,
+        /// Its bytes.
+        payload: *const [u8],
+    },
+    /// Another event of a connection.
+    Event {
+        /// Whose.
+        id: ConnectionId,
+        /// What happened.
+        event: *const Event,
+    },
+    /// A timer is due.
+    Timer {
+        /// Which.
+        id: Id,
+    },
+}
+
+/// What one update may deliver.
+#[derive(Default)]
+pub(super) struct Update {
+    /// How many of the events that are ready.
+    left: Cell<usize>,
+    /// Until when.
+    deadline: Cell<Option<Instant>>,
+    /// The timers that were due when it began. None: there is no timer.
+    timers_until: Cell<Option<Instant>>,
+    /// Something was delivered.
+    has_delivered: Cell<bool>,
+    /// A timer was.
+    has_rung: Cell<bool>,
+    /// What `front` gave.
+    shown: Cell<Shown>,
+}
+
+#[derive(Clone, Copy, Default)]
+enum Shown {
+    #[default]
+    Nothing,
+    /// The first of `ready`.
+    Event,
+    Timer(Id),
+}
+
+impl Engine {
+    /// Whether an update would find nothing to do.
+    pub fn is_idle(&self) -> bool {
+        self.ready.borrow().is_empty()
+            && self.quiet.borrow().is_empty()
+            && self.workers.events().is_empty()
+            && !self.is_watched()
+            && !self.is_due()
+    }
+
+    /// Begins an update, which delivers what has arrived by now, at most until `deadline` but one
+    /// event at least, and a timer. False: nothing has.
+    pub fn begin(&self, deadline: Option<Instant>) -> bool {
+        self.announce_all();
+        let queue = self.workers.events();
+        if self.is_watched() {
+            // A poll that fails leaves the descriptor readable: the next update tries again.
+            let _ = self.rest.sleep.borrow_mut().sleep(Some(Duration::ZERO));
+            queue.arm();
+        }
+        let mut ready = self.ready.borrow_mut();
+        queue.take(&mut ready);
+        let update = &self.update;
+        update.left.set(ready.len());
+        update.deadline.set(deadline);
+        update.has_delivered.set(false);
+        update.has_rung.set(false);
+        let has_timers = !self.timers.borrow().is_empty();
+        update.timers_until.set(has_timers.then(Instant::now));
+        !ready.is_empty() || self.due_timer().is_some()
+    }
+
+    /// Ends an update. What it left over makes the descriptor readable again.
+    pub fn finish(&self) {
+        self.tell_delivered();
+        self.announce_all();
+        let queue = self.workers.events();
+        queue.return_room(&mut self.ready.borrow_mut());
+        if self.is_watched() {
+            if !self.ready.borrow().is_empty() {
+                queue.notify();
+            }
+            if let Some(alarm) = &mut *self.rest.alarm.borrow_mut() {
+                alarm.reset();
+            }
+            self.set_alarm();
+        }
+    }
+
+    /// The next event of this update, as its owner.
+    #[allow(clippy::should_implement_trait)] // nothing iterates over what a callback may change
+    pub fn next(&self) -> Option<(Id, Delivery)> {
+        let id = match self.front() {
+            Front::None => return None,
+            Front::Message { id, .. } | Front::Event { id, .. } | Front::Timer { id } => id,
+        };
+        let event = self.pop();
+        Some((id, event.map_or(Delivery::Timer, Delivery::Event)))
+    }
+
+    /// The next event of this update, which stays first until [`pop`](Self::pop).
+    #[inline]
+    pub fn front(&self) -> Front {
+        let update = &self.update;
+        let is_late = update
+            .deadline
+            .get()
+            .is_some_and(|deadline| update.has_delivered.get() && Instant::now() >= deadline);
+        if update.left.get() == 0 || is_late {
+            return self.front_timer(is_late);
+        }
+        update.shown.set(Shown::Event);
+        let ready = self.ready.borrow();
+        match ready.front() {
+            None => Front::None,
+            Some((id, Event::Message(kind, payload))) => Front::Message {
+                id: *id,
+                kind: *kind,
+                payload: &raw const **payload,
+            },
+            Some((id, event)) => {
+                if let Event::Connected(opened) = event {
+                    // The host meets an accepted connection here, and answers.
+                    let connection = Arc::clone(&opened.connection);
+                    self.connections.borrow_mut().insert(*id, connection);
+                }
+                Front::Event { id: *id, event }
+            }
+        }
+    }
+
+    /// After the events come the timers; where the time is over, one of them.
+    fn front_timer(&self, is_late: bool) -> Front {
+        let may_ring = !(is_late && self.update.has_rung.get());
+        match self.due_timer().filter(|_| may_ring) {
+            Some(id) => {
+                self.update.shown.set(Shown::Timer(id));
+                Front::Timer { id }
+            }
+            None => {
+                self.update.shown.set(Shown::Nothing);
+                Front::None
+            }
+        }
+    }
+
+    /// Takes off what [`front`](Self::front) gave. None: that was a timer, or nothing.
+    #[inline]
+    pub fn pop(&self) -> Option<Event> {
+        let update = &self.update;
+        match update.shown.take() {
+            Shown::Nothing => return None,
+            Shown::Timer(id) => {
+                self.timers.borrow_mut().cancel(id);
+                update.has_rung.set(true);
+                update.has_delivered.set(true);
+                return None;
+            }
+            Shown::Event => {}
+        }
+        let (id, event) = self.ready.borrow_mut().pop_front()?;
+        update.has_delivered.set(true);
+        update.left.set(update.left.get().saturating_sub(1));
+        match &event {
+            Event::Message(_, payload) => self.count_delivered(id, message_cost(payload)),
+            Event::Disconnected(_) => self.forget(id),
+            Event::Connected(_) | Event::Error(_) => {}
+        }
+        Some(event)
+    }
+
+    /// The next timer that was due when the update began: one that a callback sets with no delay
+    /// is for the next update.
+    fn due_timer(&self) -> Option<Id> {
+        let until = self.update.timers_until.get()?;
+        let (due, id) = self.timers.borrow().first()?;
+        (due <= until).then_some(id)
+    }
+
+    /// Counts a delivered message. The connection is told of many at once: its counter is the
+    /// worker's too, and a cache line that goes to and fro costs more than a message.
+    fn count_delivered(&self, id: ConnectionId, cost: usize) {
+        let (before, sum) = self.delivered.get();
+        if before == id && sum < TELL_AFTER {
+            self.delivered.set((id, sum + cost));
+        } else {
+            self.tell_delivered();
+            self.delivered.set((id, cost));
+        }
+    }
+
+    fn tell_delivered(&self) {
+        let (id, cost) = self.delivered.take();
+        if cost > 0
+            && let Some(connection) = self.connections.borrow().get(&id)
+            && connection.desk.flow.remove(cost)
+        {
+            connection.wake();
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `params.headers`: lines, or a table.
+
+use super::{Complaint, Params, in_sequence, is_token_byte, lossy};
+use crate::lua::plain::Plain;
+
+/// Header fields that the handshake itself writes (RFC 6455 section 4.1).
+const OWN_HEADERS: [&str; 7] = [
+    "upgrade",
+    "connection",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "sec-websocket-extensions",
+    "sec-websocket-accept",
+    "content-length",
+];
+
+/// Header fields in their order, each one that may be sent.
+pub fn headers(params: &Params) -> Result<Vec<(String, String)>, Complaint> {
+    let fields = match params.value("headers") {
+        Plain::Nil => Vec::new(),
+        Plain::Text(text) => parse_headers(&lossy(text))?,
+        Plain::Table(table) => header_table(table)?,
+        other => return Err(params.complain("headers", "a string or a table", other)),
+    };
+    for (name, value) in &fields {
+        check_header(name, value)?;
+    }
+    Ok(fields)
+}
+
+/// Lines `Name: value`, as Defold's `headers` has them.
+fn parse_headers(text: &str) -> Result<Vec<(String, String)>, Complaint> {
+    if text.contains("\r\n\r\n") {
+        return Err(format!(
+            "The header field must not contain double '\\r\\n\\r\\n': '{text}'"
+        ));
+    }
+    let text = text.strip_suffix("\r\n").unwrap_or(text);
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    text.split("\r\n")
+        .map(|line| match line.split_once(':') {
+            Some((name, value)) => Ok((name.to_owned(), value.trim().to_owned())),
+            None => Err(format!(
+                "params.headers: 'Name: value' expected, got '{line}'"
+            )),
+        })
+        .collect()
+}
+
+fn header_table(table: &[(Plain, Plain)]) -> Result<Vec<(String, String)>, Complaint> {
+    let mut fields = Vec::new();
+    for (name, value) in table {
+        let Plain::Text(name) = name else {
+            return Err(format!(
+                "params.headers: a string is expected as a header's name, got a {}",
+                name.type_name()
+            ));
+        };
+        let name = lossy(name);
+        let values = match value {
+            Plain::Table(values) => in_sequence(values),
+            value => vec![value],
+        };
+        for value in values {
+            let Plain::Text(text) = value else {
+                let got = value.type_name();
+                return Err(format!(
+                    "params.headers['{name}'] must be a string or a list of strings, got a {got}"
+                ));
+            };
+            fields.push((name.clone(), lossy(text)));
+        }
+    }
+    // A table has no order of its own: the same request every time.
+    fields.sort_by(|(left, _), (right, _)| left.cmp(right));
+    Ok(fields)
+}
+
+fn check_header(name: &str, value: &str) -> Result<(), Complaint> {
+    if name.is_empty() || !name.bytes().all(is_token_byte) {
+        return Err(format!(
+            "params.headers: '{name}: {value}' is no header: its name is not valid"
+        ));
+    }
+    let forbidden = |byte: u8| (byte < 0x20 && byte != b'\t') || byte == 0x7f;
+    if value.bytes().any(forbidden) {
+        return Err(format!(
+            "params.headers: the value of '{name}' must not contain control characters"
+        ));
+    }
+    let lower = name.to_ascii_lowercase();
+    if OWN_HEADERS.contains(&lower.as_str()) {
+        return Err(format!(
+            "params.headers: '{name}' belongs to the handshake and cannot be set"
+        ));
+    }
+    Ok(())
+}

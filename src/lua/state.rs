@@ -1,0 +1,203 @@
+//! What stands behind the functions that a script holds, and whether it still does.
+
+use std::{
+    cell::Cell,
+    ffi::c_int,
+    panic::{AssertUnwindSafe, catch_unwind},
+    ptr,
+};
+
+use mlua::{
+    ffi,
+    ffi::{lua_CFunction, lua_State},
+};
+
+use super::push::{self, Text};
+use crate::engine::{Engine, Front, Id};
+
+/// The upvalues of every native function.
+const ANCHOR: c_int = 1;
+/// What a connection, a server or a timer is to module.lua, by its number.
+pub const OBJECTS: c_int = 2;
+/// `{n, silent}`: how many events of this update module.lua counts as delivered, and how many of
+/// them had no callback. Both fields are always there: to set them allocates nothing.
+pub const TALLY: c_int = 3;
+
+/// What one Lua state has of the core.
+pub struct State {
+    pub engine: Engine,
+    /// The event that was given to module.lua, still the engine's first: it is taken off when
+    /// module.lua asks for the next, or has handed it over before an error.
+    pub shown: Cell<Front>,
+    /// How many events of this update were given to module.lua.
+    pub seen: Cell<u64>,
+    /// What the engine's first event points to is being pushed: it must stay where it is.
+    pub pushing: Cell<bool>,
+    /// The Lua thread that delivers; null: none does. Compared, and never looked into.
+    thread: Cell<*mut lua_State>,
+    /// The main thread as far as it is known, for its hook.
+    pub main: *mut lua_State,
+}
+
+impl State {
+    /// Whether callbacks are being run.
+    pub fn is_delivering(&self) -> bool {
+        !self.thread.get().is_null()
+    }
+
+    /// Whether `thread` is the one that runs them, and no coroutine that one has started.
+    pub fn delivers_on(&self, thread: *mut lua_State) -> bool {
+        self.thread.get() == thread
+    }
+
+    /// Callbacks are being run on `thread` from now on, or no longer. What sets this unsets it:
+    /// a protected call stands between, so no error gets past.
+    pub fn set_delivering(&self, thread: Option<*mut lua_State>) {
+        self.thread.set(thread.unwrap_or(ptr::null_mut()));
+    }
+}
+
+/// Pushes the anchor of a new state: a userdata that owns it until it is finalized. The functions
+/// may outlive that: while a Lua state closes, finalizers of scripts still run.
+///
+/// # Safety
+///
+/// `lua` must have room for four values. It may raise.
+pub unsafe fn push_anchor(lua: *mut lua_State) {
+    // SAFETY: the block is as large and as aligned as a pointer, and null until nothing can fail
+    // any more. The metatable stays out of scripts' reach.
+    unsafe {
+        let block = ffi::lua_newuserdata(lua, size_of::<*mut State>()).cast::<*mut State>();
+        block.write(ptr::null_mut());
+        ffi::lua_createtable(lua, 0, 1);
+        push::field(lua, c"__gc", |lua| ffi::lua_pushcclosure(lua, release, 0));
+        ffi::lua_setmetatable(lua, -2);
+        let main = main_thread(lua);
+        match catch_unwind(|| new_state(main)).unwrap_or_else(|_| Err(panicked())) {
+            Ok(state) => block.write(state),
+            Err(problem) => push::raise(lua, &problem),
+        }
+    }
+}
+
+fn new_state(main: *mut lua_State) -> Result<*mut State, Text> {
+    let engine = Engine::new();
+    let engine = engine.map_err(|error| Text::of(&format_args!("websocket: {error}")))?;
+    Ok(Box::into_raw(Box::new(State {
+        engine,
+        shown: Cell::new(Front::None),
+        seen: Cell::default(),
+        pushing: Cell::default(),
+        thread: Cell::new(ptr::null_mut()),
+        main,
+    })))
+}
+
+/// The main thread, or null: Lua 5.1 does not tell from within a coroutine.
+unsafe fn main_thread(lua: *mut lua_State) -> *mut lua_State {
+    // SAFETY: a thread that is pushed is taken off again; the registry of later Luas has the main
+    // thread at that index.
+    unsafe {
+        #[cfg(not(any(feature = "lua51", feature = "luajit")))]
+        {
+            ffi::lua_rawgeti(lua, ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_MAINTHREAD);
+            let main = ffi::lua_tothread(lua, -1);
+            ffi::lua_pop(lua, 1);
+            main
+        }
+        #[cfg(any(feature = "lua51", feature = "luajit"))]
+        {
+            let is_main = ffi::lua_pushthread(lua) == 1;
+            ffi::lua_pop(lua, 1);
+            if is_main { lua } else { ptr::null_mut() }
+        }
+    }
+}
+
+/// The anchor's finalizer.
+unsafe extern "C-unwind" fn release(lua: *mut lua_State) -> c_int {
+    // SAFETY: the metatable is out of scripts' reach, so argument 1 is the userdata made in
+    // `push_anchor`; its pointer is null or owns the state, given up here once.
+    unsafe {
+        let block = ffi::lua_touserdata(lua, 1).cast::<*mut State>();
+        let pointer = block.replace(ptr::null_mut());
+        if !pointer.is_null() {
+            let state = Box::from_raw(pointer);
+            // A panic must not reach Lua; the workers it would leave behind end by themselves.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
+        }
+    }
+    0
+}
+
+/// Makes a C function with the anchor, the objects and the tally as its upvalues.
+///
+/// # Safety
+///
+/// These three must stand at `first` and behind it, and `lua` have room for three more values.
+pub unsafe fn push_bound(lua: *mut lua_State, first: c_int, function: lua_CFunction) {
+    // SAFETY: the caller vouches for the stack.
+    unsafe {
+        for index in first..first + 3 {
+            ffi::lua_pushvalue(lua, index);
+        }
+        ffi::lua_pushcclosure(lua, function, 3);
+    }
+}
+
+/// The state that a function was bound to, unless the Lua state is closing.
+///
+/// # Safety
+///
+/// `lua` must be running a function made by [`push_bound`], and the state must not be kept longer.
+#[inline]
+pub unsafe fn bound<'a>(lua: *mut lua_State) -> Option<&'a State> {
+    // SAFETY: the upvalue is the anchor: its block lives as long as the running function, and its
+    // pointer is null or owns the state.
+    unsafe {
+        ffi::lua_touserdata(lua, ffi::lua_upvalueindex(ANCHOR))
+            .cast::<*const State>()
+            .read()
+            .as_ref()
+    }
+}
+
+/// The same; raises if the Lua state is closing.
+///
+/// # Safety
+///
+/// As [`bound`]; nothing with a destructor may be on the stack.
+pub unsafe fn bound_or_raise<'a>(lua: *mut lua_State) -> &'a State {
+    // SAFETY: the caller vouches for it.
+    unsafe {
+        match bound(lua) {
+            Some(state) => state,
+            None => push::raise(lua, &Text::of(&"websocket: the Lua state is closing")),
+        }
+    }
+}
+
+/// Forgets what module.lua calls `id`. Neither allocates nor raises.
+///
+/// # Safety
+///
+/// `lua` must be running a function made by [`push_bound`] and have room for three values.
+pub unsafe fn retire(lua: *mut lua_State, id: Id) {
+    let objects = ffi::lua_upvalueindex(OBJECTS);
+    // SAFETY: the caller vouches for the stack. To clear a field that exists allocates nothing.
+    unsafe {
+        push::integer(lua, id);
+        let is_there = ffi::lua_rawget(lua, objects) != ffi::LUA_TNIL;
+        ffi::lua_pop(lua, 1);
+        if is_there {
+            push::integer(lua, id);
+            ffi::lua_pushnil(lua);
+            ffi::lua_rawset(lua, objects);
+        }
+    }
+}
+
+/// What a panic of ours becomes.
+pub fn panicked() -> Text {
+    Text::of(&"websocket: internal error: a function panicked")
+}

@@ -1,0 +1,211 @@
+-- Finalizers of scripts: they run in the middle of any call that allocates, and while a state
+-- closes, when nothing is behind the module's functions any more.
+local clock = require("support.clock")
+local peer = require("support.peer")
+
+local interpreter = arg[-1]
+
+local PRELUDE = [[
+local function on_collection(finalizer)
+  if newproxy then
+    local proxy = newproxy(true)
+    getmetatable(proxy).__gc = finalizer
+    return proxy
+  end
+  return setmetatable({}, { __gc = finalizer })
+end
+]]
+
+describe("a finalizer", function()
+  local server
+
+  setup(function()
+    server = peer.start("python")
+  end)
+
+  teardown(function()
+    server:stop()
+  end)
+
+  -- Runs a script in an interpreter of its own; returns its exit code and its output.
+  local function run(script)
+    local path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    file:write(PRELUDE, script, "\n")
+    file:close()
+    local output, status =
+      peer.run(("%s %s '%s' 2>&1"):format(interpreter, path, server:url("/echo")), clock.rest)
+    os.remove(path)
+    return status, output
+  end
+
+  it("may call every function while the state closes, whenever it was set", function()
+    local status, output = run([[
+      local websocket, connection, listener, response
+      local function use(what, call, ...)
+        local ok, problem = pcall(call, ...)
+        io.write(what, " ", tostring(ok), " ", type(problem), "\n")
+      end
+      -- Set before the module is there, it runs after all that is the module's.
+      EARLY = on_collection(function()
+        local function ignore() end
+        use("headers", function() return response.headers["UPGRADE"] end)
+        use("state", connection.state, connection)
+        use("send", connection.send, connection, "x")
+        use("stats", connection.stats, connection)
+        use("buffered", connection.buffered, connection)
+        use("pause", connection.pause, connection)
+        use("resume", connection.resume, connection)
+        use("receive", connection.receive, connection, 1)
+        use("disconnect", connection.disconnect, connection)
+        use("connections", listener.connections, listener)
+        use("close", listener.close, listener)
+        use("connect", websocket.connect, "ws://127.0.0.1:1", nil, ignore)
+        use("open", websocket.open, "ws://127.0.0.1:1")
+        use("listen", websocket.listen, {}, ignore)
+        use("WebSocket", function() return websocket.WebSocket("ws://127.0.0.1:1") end)
+        use("fd", websocket.fd)
+        use("now", websocket.now)
+        use("update", websocket.update)
+        use("wait", websocket.wait, 1)
+        use("run", websocket.run)
+        local loader = package.preload["websocket.url"]
+        use("loader", loader, "websocket.url")
+        io.write("end\n")
+      end)
+      websocket = require("websocket")
+      connection = websocket.connect(arg[1], nil, function(_, _, data)
+        response = response or data.handshake_response
+      end)
+      listener = websocket.listen({}, function() end)
+      while not response do
+        websocket.wait()
+      end
+      -- Set afterwards, it runs while all is as it was.
+      LATE = on_collection(function()
+        connection:send("x")
+        use("late stats", connection.stats, connection)
+      end)
+    ]])
+    assert.equal(0, status, output)
+    assert.matches("^late stats true table\n", output)
+    assert.matches("end\n$", output)
+    for line in output:gmatch("[^\n]+") do
+      assert.is_nil(line:match("^fault"), output)
+    end
+    assert.matches("\nsend false string\n", output)
+    assert.matches("\nstats true table\n", output)
+    assert.matches("\ndisconnect true nil\n", output)
+    assert.matches("\nconnect false string\n", output)
+    assert.matches("\nlisten false string\n", output)
+    assert.matches("\nupdate true number\n", output)
+    assert.matches("\nwait true number\n", output)
+    assert.matches("\nrun true nil\n", output)
+  end)
+
+  -- Every step of the collector may call one.
+  it("may use the module in the middle of any of its calls", function()
+    local status, output = run([[
+      local websocket = require("websocket")
+      collectgarbage("setpause", 1)
+      collectgarbage("setstepmul", 10000)
+      local connected, ended, calls = 0, 0, 0
+      local connection
+      local function litter()
+        on_collection(function()
+          calls = calls + 1
+          if connection then
+            connection:stats()
+            connection:buffered()
+            pcall(connection.send, connection, "x")
+          end
+          websocket.update()
+          websocket.wait(0)
+          pcall(websocket.connect, nil)
+          if calls % 100 == 0 then
+            websocket.connect("no url", nil, function(_, _, data)
+              ended = ended + (data.event == websocket.EVENT_DISCONNECTED and 1 or 0)
+            end)
+            connected = connected + 1
+          end
+          pcall(websocket.connect, "ws://localhost", { timeout = "no" }, function() end)
+        end)
+      end
+      local messages = 0
+      connection = websocket.connect(arg[1], { headers = { a = { "1", "2" } } }, function(_, _, data)
+        litter()
+        if data.event == websocket.EVENT_MESSAGE then
+          messages = messages + 1
+        end
+      end)
+      while messages < 300 do
+        litter()
+        connection:stats()
+        websocket.wait(10)
+        if connection:state() == "open" then
+          litter()
+          connection:send("x")
+        end
+        litter()
+        pcall(websocket.listen, { port = -1 }, function() end)
+      end
+      connection:disconnect()
+      collectgarbage("restart")
+      websocket.run()
+      -- What the last finalizers have begun.
+      while ended < connected do
+        websocket.wait(100)
+      end
+      io.write(calls > 100 and connected > 0 and "fine" or calls)
+    ]])
+    assert.equal(0, status, output)
+    assert.equal("fine", output)
+  end)
+
+  it("that connects while `stats` allocates loses nobody's end", function()
+    local status, output = run([[
+      local websocket = require("websocket")
+      local opened, ended = 0, 0
+      local function on_event(_, connection, data)
+        if data.event == websocket.EVENT_DISCONNECTED then
+          ended = ended + 1
+        end
+      end
+      local connection = websocket.connect("no url", nil, on_event)
+      opened = 1
+      collectgarbage("setpause", 1)
+      collectgarbage("setstepmul", 10000)
+      for _ = 1, 2000 do
+        on_collection(function()
+          if opened < 50 then
+            opened = opened + 1
+            websocket.connect("no url", nil, on_event)
+          end
+        end)
+        connection:stats()
+      end
+      collectgarbage()
+      websocket.run()
+      io.write(opened > 1 and opened == ended and "fine" or opened .. " " .. ended)
+    ]])
+    assert.equal(0, status, output)
+    assert.equal("fine", output)
+  end)
+end)
+
+describe("require", function()
+  it("is not misled by what another library has named so in the registry", function()
+    local registry = debug.getregistry()
+    local name, before = "websocket", registry.websocket
+    registry[name] = { impostor = true }
+    finally(function()
+      registry[name] = before
+    end)
+    local loaded = package.loaded[name]
+    package.loaded[name] = nil
+    local again = require(name)
+    package.loaded[name] = loaded
+    assert.is_nil(again.impostor)
+    assert.equal(loaded, again)
+  end)
+end)
