@@ -76,7 +76,7 @@ where
         };
         self.stand_in_line(&key, waiter)
             .map_err(|error| Error::Io(reactor.stage(), error))?;
-        let _place = Place {
+        let _waiting = InLine {
             pool: self,
             key,
             waker,
@@ -151,8 +151,8 @@ where
     }
 }
 
-/// A caller's place in its line.
-struct Place<K, T>
+/// A caller that waits; dropped, it leaves its line.
+struct InLine<K, T>
 where
     K: Clone + Eq + Hash + Send + 'static,
     T: Clone + Send + 'static,
@@ -162,7 +162,7 @@ where
     waker: Arc<Waker>,
 }
 
-impl<K, T> Drop for Place<K, T>
+impl<K, T> Drop for InLine<K, T>
 where
     K: Clone + Eq + Hash + Send + 'static,
     T: Clone + Send + 'static,

@@ -1,16 +1,13 @@
 //! TLS, by the platform's library. Only this file and its `failure` name `native_tls`.
 
 mod failure;
+mod wire;
 
 use std::{
     fmt,
-    io::{
-        self,
-        ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, Interrupted, WouldBlock},
-        Read, Write,
-    },
+    io::{self, ErrorKind::WouldBlock, Read, Write},
     net::IpAddr,
-    sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use mio::{Interest, net::TcpStream};
@@ -24,6 +21,7 @@ use super::{
 };
 use crate::error::{Error, Stage, TlsError};
 use failure::reason;
+use wire::Wire;
 
 /// What a script may say about TLS. Nothing is checked before it is used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -111,7 +109,7 @@ impl TlsStream {
         match self.session.read(buffer) {
             // Without a close_notify the stream may be cut short. The closing handshake of
             // RFC 6455 tells whether it was, so this is an end like any other.
-            Err(error) if self.session.get_ref().ended && error.kind() != WouldBlock => Ok(0),
+            Err(error) if self.session.get_ref().has_ended() && error.kind() != WouldBlock => Ok(0),
             result => result.map_err(failure::of_session),
         }
     }
@@ -135,76 +133,11 @@ impl TlsStream {
     }
 
     pub(super) fn socket(&self) -> &TcpStream {
-        &self.session.get_ref().socket
+        self.session.get_ref().socket()
     }
 
     pub(super) fn socket_mut(&mut self) -> &mut TcpStream {
-        &mut self.session.get_mut().socket
-    }
-}
-
-/// The socket as the TLS library sees it.
-#[derive(Debug)]
-struct Wire {
-    socket: TcpStream,
-    /// The peer's end of the stream was read.
-    ended: bool,
-    /// There until the session is established.
-    progress: Option<Progress>,
-}
-
-/// What the TLS library would hide of a handshake's socket.
-#[derive(Debug)]
-struct Progress {
-    /// A write failed, and the library was not told.
-    unsent: Option<io::Error>,
-    /// Where the peer's part ended: in the end of the stream or an error of the socket. It
-    /// outlives the library, which drops the socket with a failed handshake.
-    end: Arc<OnceLock<io::Error>>,
-}
-
-impl Read for Wire {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut result = self.socket.read(buffer);
-        let ended = matches!(result, Ok(0)) && !buffer.is_empty();
-        self.ended |= ended;
-        let Some(progress) = &mut self.progress else {
-            return result;
-        };
-        if ended {
-            // As an error it comes back out of the handshake, which words its own otherwise.
-            let unsent = progress.unsent.take();
-            result = Err(unsent.unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()));
-        }
-        if let Err(error) = &result
-            && !matches!(error.kind(), WouldBlock | Interrupted)
-        {
-            // Only the first is the cause.
-            let _ = progress.end.set(failure::copy(error));
-        }
-        result
-    }
-}
-
-impl Write for Wire {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = self.socket.write(bytes);
-        if let (Err(error), Some(progress)) = (&result, &mut self.progress)
-            && matches!(
-                error.kind(),
-                BrokenPipe | ConnectionAborted | ConnectionReset
-            )
-        {
-            // A peer that refuses us closes its socket behind its alert. A write that comes too
-            // late would end the handshake, and the alert would never be read.
-            progress.unsent = Some(failure::copy(error));
-            return Ok(bytes.len());
-        }
-        result
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.session.get_mut().socket_mut()
     }
 }
 
@@ -222,14 +155,7 @@ where
     let registered = reactor.registry().register(&mut socket, SOCKET, both);
     registered.map_err(failed)?;
     let end = Arc::default();
-    let mut step = begin(Wire {
-        socket,
-        ended: false,
-        progress: Some(Progress {
-            unsent: None,
-            end: Arc::clone(&end),
-        }),
-    });
+    let mut step = begin(Wire::new(socket, Arc::clone(&end)));
     let mut session = loop {
         // Each step consumes the one before, so this is no call for `io::retry`.
         step = match step {
@@ -243,7 +169,7 @@ where
             }
         };
     };
-    session.get_mut().progress = None;
+    session.get_mut().establish();
     let mut stream = TlsStream { session };
     let deregistered = reactor.registry().deregister(stream.socket_mut());
     deregistered.map_err(failed)?;

@@ -195,14 +195,7 @@ impl Decompressor {
         let bits = self.parameters.window_bits.max(MIN_WINDOW_BITS);
         let stream = match &mut self.stream {
             Some(stream) => stream,
-            none => {
-                let stream = none.insert(Box::new(Decompress::new_with_window_bits(false, bits)));
-                match std::mem::take(&mut self.window) {
-                    Some(window) => remember(stream, &window)?,
-                    None => return ends_within_a_block(),
-                }
-                stream
-            }
+            none => none.insert(begin(bits, std::mem::take(&mut self.window))?),
         };
         let mut input = piece;
         loop {
@@ -220,10 +213,7 @@ impl Decompressor {
             let (start, length) = (stream.total_in(), output.len());
             let status = stream.decompress_vec(input, output, FlushDecompress::Sync);
             let Ok(status) = status else {
-                return violation(
-                    1007,
-                    "a compressed message is no DEFLATE stream (RFC 7692 section 7.2.2)",
-                );
+                return no_stream();
             };
             input = &input[(stream.total_in() - start) as usize..];
             if output.len() > limit {
@@ -239,10 +229,7 @@ impl Decompressor {
                 return Ok(());
             }
             if status != Status::StreamEnd && room && stream.total_in() == start {
-                return violation(
-                    1007,
-                    "a compressed message is no DEFLATE stream (RFC 7692 section 7.2.2)",
-                );
+                return no_stream();
             }
         }
     }
@@ -301,6 +288,16 @@ fn grow(output: &mut Vec<u8>, input: usize, limit: usize) {
     output.reserve_exact(step.min(room));
 }
 
+/// A stream that goes on where the one with this window was given back.
+fn begin(bits: u8, window: Option<Vec<u8>>) -> Result<Box<Decompress>, Violation> {
+    let Some(window) = window else {
+        return ends_within_a_block();
+    };
+    let mut stream = Box::new(Decompress::new_with_window_bits(false, bits));
+    remember(&mut stream, &window)?;
+    Ok(stream)
+}
+
 /// Lets a new stream point back at what another one has put out.
 fn remember(stream: &mut Decompress, window: &[u8]) -> Result<(), Violation> {
     if window.is_empty() {
@@ -308,10 +305,7 @@ fn remember(stream: &mut Decompress, window: &[u8]) -> Result<(), Violation> {
     }
     match stream.set_dictionary(window) {
         Ok(_) => Ok(()),
-        Err(_) => violation(
-            1007,
-            "a compressed message is no DEFLATE stream (RFC 7692 section 7.2.2)",
-        ),
+        Err(_) => no_stream(),
     }
 }
 
@@ -331,6 +325,13 @@ fn window_of(stream: &mut Decompress, reach: usize) -> Option<Vec<u8>> {
     window.truncate(reach);
     window.shrink_to_fit();
     Some(window)
+}
+
+fn no_stream<T>() -> Result<T, Violation> {
+    violation(
+        1007,
+        "a compressed message is no DEFLATE stream (RFC 7692 section 7.2.2)",
+    )
 }
 
 fn ends_within_a_block<T>() -> Result<T, Violation> {
