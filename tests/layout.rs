@@ -61,7 +61,7 @@ fn imports(code: &str) -> BTreeSet<String> {
         let after = &code[start + "crate::".len()..];
         match after.strip_prefix('{') {
             Some(list) => found.extend(heads(list)),
-            None => found.insert(word(after)).then_some(()).unwrap_or(()),
+            None => found.extend([word(after)]),
         }
     }
     found
