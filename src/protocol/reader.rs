@@ -368,13 +368,10 @@ impl Reader {
         let result = match &mut self.decompressor {
             Some(stream) if message.compressed => {
                 let result = stream.decompress(piece, &mut self.assembly, limit);
-                result.and_then(|()| {
-                    if last {
-                        stream.finish(&mut self.assembly, limit)
-                    } else {
-                        Ok(())
-                    }
-                })
+                match last {
+                    true => result.and_then(|()| stream.finish(&mut self.assembly, limit)),
+                    false => result,
+                }
             }
             _ => {
                 self.assembly.extend_from_slice(piece);
