@@ -504,6 +504,19 @@ fn a_violation_is_told_at_once_where_nothing_waits_for_an_answer() {
     assert!(!scenario.session.hangs_up(), "that is for servers");
 }
 
+/// What would never be written is not taken, whether or not the Close is framed.
+#[test]
+fn nothing_is_taken_behind_a_close() {
+    let mut scenario = Scenario::new(Role::Client);
+    scenario.session.close(1000, "", scenario.now);
+    assert!(!scenario.session.send_copy(Kind::Text, b"late"));
+    // The host may answer what came before a violation, but not behind its Close.
+    scenario.arrives(0x83, b"");
+    scenario.poll();
+    assert!(scenario.session.holds());
+    assert!(!scenario.session.send_copy(Kind::Text, b"late"));
+}
+
 #[test]
 fn a_peer_that_takes_what_is_sent_is_not_late() {
     let mut scenario = Scenario::new(Role::Client);

@@ -223,7 +223,7 @@ impl Link {
         if self.session.tick(now, inflow) {
             self.trim(desk);
         }
-        if inflow == Inflow::More {
+        if inflow == Inflow::More && !self.session.is_over() {
             return true;
         }
         self.write(desk, now);

@@ -252,6 +252,12 @@ impl Protocol {
         self.writer.is_full()
     }
 
+    /// Whether a message is taken that is sent now: not behind a Close of ours, framed or not.
+    #[inline]
+    pub fn accepts(&self) -> bool {
+        self.writer.accepts()
+    }
+
     /// Whether our Close is in what [`transmit`](Protocol::transmit) returns, or was: with a Close
     /// of ours behind others, once it is framed.
     pub fn close_sent(&self) -> bool {

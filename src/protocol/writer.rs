@@ -264,7 +264,9 @@ impl Writer {
         }
     }
 
-    fn accepts(&self) -> bool {
+    /// Whether a message may still go behind what is queued.
+    #[inline]
+    pub fn accepts(&self) -> bool {
         matches!(self.close, Close::No | Close::Next { accepts: true, .. })
     }
 

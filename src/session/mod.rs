@@ -367,7 +367,7 @@ impl Session {
             Closing::Answering { .. } | Closing::Over(_) => false,
             _ => true,
         };
-        answers && !self.protocol.close_sent()
+        answers && self.protocol.accepts()
     }
 
     fn has_said_close(&self) -> bool {
