@@ -4,6 +4,9 @@
 use std::{
     io,
     net::{Ipv4Addr, UdpSocket},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 /// A socket that is readable from [`ring`](Self::ring) to [`silence`](Self::silence). Two UDP
@@ -49,18 +52,111 @@ impl Descriptor {
     }
 }
 
+/// Calls a function at a time: a thread that sleeps until then. Its end is awaited when this is
+/// dropped.
+#[derive(Debug)]
+pub struct Ringer {
+    plan: Arc<Plan>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    /// What to wait for next. Held for moments only, never while the function is called.
+    next: Mutex<Next>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Next {
+    #[default]
+    Nothing,
+    At(Instant),
+    End,
+}
+
+impl Ringer {
+    /// A ringer that is set to no time.
+    pub fn new(ring: impl Fn() + Send + 'static) -> io::Result<Self> {
+        let plan = Arc::new(Plan::default());
+        let own = Arc::clone(&plan);
+        let builder = thread::Builder::new().name("websocket-alarm".to_owned());
+        let thread = builder.stack_size(64 * 1024).spawn(move || own.run(ring))?;
+        Ok(Self {
+            plan,
+            thread: Some(thread),
+        })
+    }
+
+    /// Sets it to another time, or to none.
+    pub fn set(&self, after: Option<Duration>) {
+        // A time beyond what a clock can tell never comes.
+        let at = after.and_then(|after| Instant::now().checked_add(after));
+        self.plan.change(at.map_or(Next::Nothing, Next::At));
+    }
+}
+
+impl Drop for Ringer {
+    fn drop(&mut self) {
+        self.plan.change(Next::End);
+        if let Some(thread) = self.thread.take() {
+            // A panic of `ring` has been told on standard error, and ended the thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Plan {
+    fn run(&self, ring: impl Fn()) {
+        let mut next = self.lock();
+        loop {
+            next = match *next {
+                Next::End => return,
+                Next::Nothing => self
+                    .changed
+                    .wait(next)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Next::At(at) => {
+                    let left = at.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        *next = Next::Nothing;
+                        drop(next);
+                        ring();
+                        self.lock()
+                    } else {
+                        let waited = self.changed.wait_timeout(next, left);
+                        waited.unwrap_or_else(PoisonError::into_inner).0
+                    }
+                }
+            };
+        }
+    }
+
+    fn change(&self, next: Next) {
+        *self.lock() = next;
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Next> {
+        // Nothing panics while this is held; it is one plain value.
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::sync::mpsc;
 
     use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     fn is_readable(descriptor: &Descriptor) -> bool {
         descriptor.watched.peek(&mut [0]).is_ok()
     }
 
     fn wait_until_readable(descriptor: &Descriptor) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + PATIENCE;
         while !is_readable(descriptor) {
             assert!(Instant::now() < deadline, "no ring was heard");
             std::thread::yield_now();
@@ -102,5 +198,23 @@ mod tests {
         let mut heard = [9];
         descriptor.watched.recv(&mut heard).expect("it was rung");
         assert_eq!(heard, [0]);
+    }
+
+    #[test]
+    fn rings_once_at_the_time_that_was_set_last() {
+        let (rung, rings) = mpsc::channel();
+        let ringer = Ringer::new(move || rung.send(Instant::now()).expect("the test listens"))
+            .expect("there is a thread to spare");
+        ringer.set(Some(Duration::from_secs(3600)));
+        let began = Instant::now();
+        ringer.set(Some(Duration::from_millis(50)));
+        let at = rings.recv_timeout(PATIENCE).expect("it rings");
+        assert!(at - began >= Duration::from_millis(50));
+        ringer.set(Some(Duration::ZERO));
+        rings.recv_timeout(PATIENCE).expect("it rings again");
+        ringer.set(Some(Duration::from_secs(3600)));
+        ringer.set(None);
+        drop(ringer);
+        assert!(rings.recv_timeout(PATIENCE).is_err(), "it rang at its end");
     }
 }

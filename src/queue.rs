@@ -139,6 +139,12 @@ impl<T> Queue<T> {
         &self.registry
     }
 
+    /// What is watched, once [`Sleep::descriptor`] was asked for it.
+    #[cfg(not(unix))]
+    pub(crate) fn descriptor(&self) -> Arc<OnceLock<Descriptor>> {
+        Arc::clone(&self.descriptor)
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<T>> {
         // A panic while pushing leaves a VecDeque that is still whole.
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
