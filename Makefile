@@ -85,6 +85,10 @@ tools: ## install what the tests need: apt, npm, and pip into build/venv
 test: tools ## every check and test; LUA=5.4 for one Lua's part
 	@LUA="$(LUA)" tests/run
 
+.PHONY: windows
+windows: ## build for Windows and test under Wine; on Debian it first installs what it needs
+	@tests/windows/run
+
 .PHONY: annotations
 annotations: ## check the LuaCATS annotations against the examples
 	@tests/annotations

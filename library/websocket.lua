@@ -184,7 +184,7 @@ function websocket.wait(timeout_ms) end
 ---Waits and updates until no connection and no server is left.
 function websocket.run() end
 
----A descriptor that is readable while events wait.
+---A descriptor that is readable while events wait; on Windows a socket.
 ---@return integer? fd
 ---@return string? problem where the system has none
 function websocket.fd() end

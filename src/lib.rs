@@ -29,6 +29,8 @@ pub mod compact;
 pub mod config;
 pub mod connect;
 pub mod connection;
+#[cfg(any(not(unix), test))]
+mod descriptor;
 pub mod desk;
 pub mod engine;
 pub mod error;

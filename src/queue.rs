@@ -4,6 +4,8 @@
 
 #[cfg(unix)]
 use std::os::fd::AsRawFd;
+#[cfg(not(unix))]
+use std::sync::{Arc, OnceLock};
 use std::{
     collections::VecDeque,
     io,
@@ -15,6 +17,9 @@ use std::{
 };
 
 use mio::{Events, Poll, Registry, Token, Waker};
+
+#[cfg(not(unix))]
+use crate::descriptor::Descriptor;
 
 const WAKE: Token = Token(0);
 
@@ -36,6 +41,9 @@ pub struct Queue<T> {
     registry: Registry,
     /// Whether the taker sleeps, or lets somebody watch its descriptor: then a push wakes it.
     armed: AtomicBool,
+    /// What is watched, where that is not the poll itself.
+    #[cfg(not(unix))]
+    descriptor: Arc<OnceLock<Descriptor>>,
 }
 
 impl<T> Queue<T> {
@@ -49,10 +57,14 @@ impl<T> Queue<T> {
             length: AtomicUsize::new(0),
             waker,
             armed: AtomicBool::new(false),
+            #[cfg(not(unix))]
+            descriptor: Arc::default(),
         };
         let sleep = Sleep {
             poll,
             events: Events::with_capacity(4),
+            #[cfg(not(unix))]
+            descriptor: Arc::clone(&queue.descriptor),
         };
         Ok((queue, sleep))
     }
@@ -72,6 +84,10 @@ impl<T> Queue<T> {
         if self.armed.load(Ordering::SeqCst) && self.armed.swap(false, Ordering::SeqCst) {
             // An eventfd or pipe that exists can be written; a full one is readable already.
             let _ = self.waker.wake();
+            #[cfg(not(unix))]
+            if let Some(descriptor) = self.descriptor.get() {
+                descriptor.ring();
+            }
         }
     }
 
@@ -123,6 +139,12 @@ impl<T> Queue<T> {
         &self.registry
     }
 
+    /// What is watched, once [`Sleep::descriptor`] was asked for it.
+    #[cfg(not(unix))]
+    pub(crate) fn descriptor(&self) -> Arc<OnceLock<Descriptor>> {
+        Arc::clone(&self.descriptor)
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<T>> {
         // A panic while pushing leaves a VecDeque that is still whole.
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
@@ -145,12 +167,19 @@ pub enum Woken {
 pub struct Sleep {
     poll: Poll,
     events: Events,
+    #[cfg(not(unix))]
+    descriptor: Arc<OnceLock<Descriptor>>,
 }
 
 impl Sleep {
     /// Sleeps until the queue is notified or something registered is ready, at most for `timeout`.
     pub fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<Woken> {
-        match self.poll.poll(&mut self.events, timeout) {
+        let polled = self.poll.poll(&mut self.events, timeout);
+        #[cfg(not(unix))]
+        if let Some(descriptor) = self.descriptor.get() {
+            descriptor.silence();
+        }
+        match polled {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Woken::BySignal),
             Err(error) => Err(error),
             Ok(()) if self.events.iter().any(|event| event.token() != WAKE) => Ok(Woken::BySocket),
@@ -165,9 +194,14 @@ impl Sleep {
         Some(self.poll.as_raw_fd())
     }
 
-    /// This system has no such descriptor.
+    /// A descriptor that is readable while a notification has not been consumed by
+    /// [`sleep`](Self::sleep). None: the system has none left.
     #[cfg(not(unix))]
     pub fn descriptor(&self) -> Option<i32> {
-        None
+        if self.descriptor.get().is_none() {
+            // Nobody else makes one: there is one `Sleep`, and it is not shared.
+            let _ = self.descriptor.set(Descriptor::new().ok()?);
+        }
+        self.descriptor.get()?.number()
     }
 }

@@ -6,8 +6,10 @@
 
 use std::{collections::BTreeSet, io, time::Duration, time::Instant};
 
-use mio::{Registry, Token};
+use mio::Token;
 use rustc_hash::FxHashMap;
+
+use crate::queue::Queue;
 
 /// Timers, by their numbers.
 #[derive(Debug, Default)]
@@ -56,10 +58,11 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// An alarm that is set to no time, reported as `token`.
-    pub fn new(registry: &Registry, token: Token) -> io::Result<Self> {
+    /// An alarm that is set to no time, for whoever watches the descriptor of `queue`. It ends the
+    /// sleep of who takes from there as well, reported as `token`.
+    pub fn new<T>(queue: &Queue<T>, token: Token) -> io::Result<Self> {
         Ok(Self {
-            clock: clock::Clock::new(registry, token)?,
+            clock: clock::Clock::new(queue, token)?,
             set_to: None,
         })
     }
@@ -94,17 +97,20 @@ impl Alarm {
 mod clock {
     use std::{io, os::fd::AsRawFd, os::fd::OwnedFd, time::Duration};
 
-    use mio::{Interest, Registry, Token, unix::SourceFd};
+    use mio::{Interest, Token, unix::SourceFd};
     use rustix::time::{
         Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
         timerfd_settime,
     };
 
+    use crate::queue::Queue;
+
     #[derive(Debug)]
     pub struct Clock(OwnedFd);
 
     impl Clock {
-        pub fn new(registry: &Registry, token: Token) -> io::Result<Self> {
+        pub fn new<T>(queue: &Queue<T>, token: Token) -> io::Result<Self> {
+            let registry = queue.registry();
             let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
             let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
             registry.register(&mut SourceFd(&timer.as_raw_fd()), token, Interest::READABLE)?;
@@ -140,14 +146,17 @@ mod clock {
 mod clock {
     use std::{io, os::fd::AsRawFd, os::fd::OwnedFd, ptr, time::Duration};
 
-    use mio::{Interest, Registry, Token, unix::SourceFd};
+    use mio::{Interest, Token, unix::SourceFd};
     use rustix::event::kqueue::{Event, EventFilter, EventFlags, kevent, kqueue};
+
+    use crate::queue::Queue;
 
     #[derive(Debug)]
     pub struct Clock(OwnedFd);
 
     impl Clock {
-        pub fn new(registry: &Registry, token: Token) -> io::Result<Self> {
+        pub fn new<T>(queue: &Queue<T>, token: Token) -> io::Result<Self> {
+            let registry = queue.registry();
             let queue = kqueue()?;
             registry.register(&mut SourceFd(&queue.as_raw_fd()), token, Interest::READABLE)?;
             Ok(Self(queue))
@@ -171,31 +180,66 @@ mod clock {
     }
 }
 
-/// Nobody can watch a descriptor here.
-#[cfg(not(any(
-    target_os = "linux",
-    target_os = "android",
-    target_os = "freebsd",
-    target_os = "netbsd",
-    target_os = "illumos",
-    target_vendor = "apple",
-    target_os = "openbsd",
-    target_os = "dragonfly"
-)))]
+/// Nobody can be woken at a time here.
+#[cfg(all(
+    unix,
+    not(any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "illumos",
+        target_vendor = "apple",
+        target_os = "openbsd",
+        target_os = "dragonfly"
+    ))
+))]
 mod clock {
     use std::{io, time::Duration};
 
-    use mio::{Registry, Token};
+    use mio::Token;
+
+    use crate::queue::Queue;
 
     #[derive(Debug)]
     pub struct Clock;
 
     impl Clock {
-        pub fn new(_registry: &Registry, _token: Token) -> io::Result<Self> {
+        pub fn new<T>(_queue: &Queue<T>, _token: Token) -> io::Result<Self> {
             Err(io::ErrorKind::Unsupported.into())
         }
 
         pub fn set(&self, _after: Option<Duration>) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}
+
+/// Where the descriptor is a socket of ours: somebody who rings it.
+#[cfg(not(unix))]
+mod clock {
+    use std::{io, time::Duration};
+
+    use mio::Token;
+
+    use crate::{descriptor::Ringer, queue::Queue};
+
+    #[derive(Debug)]
+    pub struct Clock(Ringer);
+
+    impl Clock {
+        pub fn new<T>(queue: &Queue<T>, _token: Token) -> io::Result<Self> {
+            let descriptor = queue.descriptor();
+            Ringer::new(move || {
+                if let Some(descriptor) = descriptor.get() {
+                    descriptor.ring();
+                }
+            })
+            .map(Self)
+        }
+
+        pub fn set(&self, after: Option<Duration>) -> io::Result<()> {
+            self.0.set(after);
             Ok(())
         }
     }

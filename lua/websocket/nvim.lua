@@ -6,7 +6,8 @@ local websocket, _, internal = ...
 
 local stop = internal.native.stop
 local loop = vim.uv or vim.loop
-local poll = assert(loop.new_poll(assert(websocket.fd())))
+-- On Windows it is a socket, which `new_poll` does not take there; elsewhere the two are one.
+local poll = assert(loop.new_socket_poll(assert(websocket.fd())))
 local watch
 
 local function notify(text)

@@ -70,7 +70,7 @@ impl Engine {
             return Ok(None);
         };
         if !self.is_watched() {
-            let alarm = Alarm::new(self.workers.events().registry(), ALARM)?;
+            let alarm = Alarm::new(self.workers.events(), ALARM)?;
             *self.rest.alarm.borrow_mut() = Some(alarm);
             self.set_alarm();
         }

@@ -28,6 +28,8 @@ mod plain;
 mod pure;
 mod push;
 mod setup;
+#[cfg(all(windows, feature = "module"))]
+mod slots;
 mod state;
 
 use std::{ffi::c_int, ptr};
@@ -110,6 +112,11 @@ pub fn open(lua: &Lua) -> Result<Table> {
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn luaopen_websocket(lua: *mut lua_State) -> c_int {
     pin::pin();
+    // SAFETY: Lua has called this function, which has nothing with a destructor.
+    #[cfg(windows)]
+    if let Err(results) = unsafe { slots::fill(lua) } {
+        return results;
+    }
     // SAFETY: Lua gives a C function room for 20 values.
     unsafe { luaopen(lua) }
 }

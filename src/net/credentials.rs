@@ -90,6 +90,13 @@ pub(super) fn same_algorithm(certificate: &[u8], key: &[u8]) -> bool {
     public_key.is_none_or(|public| der::key_algorithm(public) == der::key_algorithm(&key))
 }
 
+/// Whether a PKCS#8 key is an RSA one. What cannot be read is left for the TLS library to judge.
+pub(super) fn is_rsa(key: &[u8]) -> bool {
+    let key = pem_block(key, "PRIVATE KEY");
+    let algorithm = key.as_deref().and_then(der::key_algorithm);
+    algorithm.is_none_or(der::is_rsa)
+}
+
 /// An error that names the option of the `tls` table.
 pub(super) fn invalid(option: &str, reason: impl fmt::Display) -> TlsError {
     TlsError::InvalidUserData(format!("the option '{option}' {reason}"))

@@ -40,6 +40,12 @@ pub(super) fn key_algorithm(key: &[u8]) -> Option<&[u8]> {
     Some(Element::read(algorithm)?.whole)
 }
 
+/// Whether a [`key_algorithm`] is rsaEncryption.
+pub(super) fn is_rsa(algorithm: &[u8]) -> bool {
+    // Its object identifier stands between the SEQUENCE's head and the NULL of its parameters.
+    algorithm == &RSA_ENCRYPTION[2..13]
+}
+
 /// An RSAPrivateKey (PKCS#1) as a PKCS#8 PrivateKeyInfo.
 pub(super) fn pkcs8_from_rsa(key: &[u8]) -> Vec<u8> {
     private_key_info(RSA_ENCRYPTION, key)
@@ -179,6 +185,8 @@ mod tests {
     fn keys_name_their_algorithm_after_the_conversion() {
         let rsa = pkcs8_from_rsa(&element(SEQUENCE, &[0; 200]));
         assert_eq!(key_algorithm(&rsa), Some(&RSA_ENCRYPTION[2..13]));
+        assert!(key_algorithm(&rsa).is_some_and(is_rsa));
+        assert!(!is_rsa(EC_PUBLIC_KEY));
         let curve = [0x06, 0x03, 0x2B, 0x81, 0x04];
         let fields = [
             element(INTEGER, &[1]),

@@ -382,6 +382,11 @@ fn identity(certificate: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
         if !credentials::same_algorithm(certificate, key) {
             return Err(unfit(&"key algorithm mismatch"));
         }
+        // native-tls gives SChannel every key as an RSA one.
+        if cfg!(windows) && !credentials::is_rsa(key) {
+            let reason = "is no RSA key: Windows reads such a key from PKCS#12 only";
+            return Err(invalid("key", reason));
+        }
         return Identity::from_pkcs8(certificate, key).map_err(|error| unfit(&error));
     }
     let password = std::str::from_utf8(key)

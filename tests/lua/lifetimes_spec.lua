@@ -1,5 +1,8 @@
 local clock = require("support.clock")
 local peer = require("support.peer")
+local process = require("support.process")
+
+local LIMIT_MS = 700 + process.START_MS
 
 local PRELUDE = [[
 local websocket = require("websocket")
@@ -52,7 +55,7 @@ describe("a script that ends", function()
   local function assert_ends(script, expected_status)
     local status, took, output = run(script, server:url("/observe"))
     assert.equal(expected_status or 0, status, output)
-    assert.is_true(took < 700, took)
+    assert.is_true(took < LIMIT_MS, took)
     return output
   end
 
@@ -100,7 +103,7 @@ describe("a script that ends", function()
     local script = "local c = connected(); c:send(('x'):rep(1000000)); c:disconnect()"
     local status, took, output = run(script, server:url("/sink"))
     assert.equal(0, status, output)
-    assert.is_true(took < 700, took)
+    assert.is_true(took < LIMIT_MS, took)
     assert_seen("1 1000000")
   end)
 
@@ -108,7 +111,7 @@ describe("a script that ends", function()
     for _ = 1, 5 do
       local status, took, output = run("connected()", server:url("/flood?count=100000&size=1000"))
       assert.same({ 0, "" }, { status, output })
-      assert.is_true(took < 700, took)
+      assert.is_true(took < LIMIT_MS, took)
     end
   end)
 
@@ -130,7 +133,7 @@ describe("a script that ends", function()
       local script = "websocket.connect(url, {timeout = 60000}, function() end); websocket.wait(50)"
       local status, took, output = run(script, stalled:url())
       assert.equal(0, status, output)
-      assert.is_true(took < 700, took)
+      assert.is_true(took < LIMIT_MS, took)
       stalled:stop()
     end)
   end
@@ -140,7 +143,7 @@ describe("a script that ends", function()
     local script = "connected({close_timeout = 60000}):disconnect()"
     local status, took, output = run(script, deaf:url())
     assert.equal(0, status, output)
-    assert.is_true(took < 700, took)
+    assert.is_true(took < LIMIT_MS, took)
     deaf:stop()
   end)
 end)

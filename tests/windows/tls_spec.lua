@@ -1,0 +1,57 @@
+-- TLS by SChannel, as far as Wine can show it. Wine refuses good certificates and accepts partial
+-- chains, so nothing here says that one is accepted; and what serves is out of its reach: it finds
+-- no key that came as PEM, and ends the handshake with one from PKCS#12. Both take a real Windows.
+local origin = require("support.origin")
+local peer = require("support.peer")
+local program = require("support.program")
+local websocket = require("websocket")
+
+local RECKLESS = { tls = { dangerously_skip_verification = true } }
+
+describe("TLS on Windows", function()
+  local target
+
+  setup(function()
+    target = origin.start()
+  end)
+
+  teardown(function()
+    target:stop()
+  end)
+
+  local function serve(certificate, key)
+    local tls = { certificate = certificate, key = key }
+    return websocket.listen({ tls = tls }, function(_, connection, data)
+      if data.event == websocket.EVENT_MESSAGE then
+        connection:send(data.message, { type = data.type })
+      end
+    end)
+  end
+
+  it("encrypts", function()
+    for _, name in ipairs({ "rsa", "ecdsa", "expired", "selfsigned" }) do
+      origin.assert_echo(target:url(name .. ".localhost"), RECKLESS)
+    end
+  end)
+
+  it("refuses what is expired or self-signed", function()
+    for _, name in ipairs({ "expired", "selfsigned" }) do
+      local code = websocket.ERROR_SSL_HANDSHAKE_FAILED
+      origin.assert_failure(target:url(name .. ".localhost"), nil, code, "tls")
+    end
+  end)
+
+  it("tells a peer that hangs up from one that fails", function()
+    local gone = peer.raw("hangup")
+    local url = gone:url():gsub("^ws:", "wss:")
+    origin.assert_failure(url, RECKLESS, websocket.ERROR_REMOTE_HOST_CLOSED, "tls")
+    gone:stop()
+  end)
+
+  it("says which keys it reads", function()
+    local server, message, code = serve(program.path("ecdsa.pem"), program.path("ecdsa.key"))
+    assert.is_nil(server)
+    assert.truthy(message:find("the option 'key' is no RSA key", 1, true), message)
+    assert.equal(websocket.ERROR_SSL_INVALID_USER_DATA, code)
+  end)
+end)
