@@ -12,11 +12,12 @@
 //! - [`protocol`]: frames, messages, compression and close codes, on bytes alone.
 //! - [`handshake`]: the HTTP upgrade of both sides, on bytes alone.
 //! - [`net`]: from a URL to a connected stream: names, addresses, proxies, TLS.
-//! - [`connection`]: the worker that goes through all of these, and the host's handle on it.
-//!   `link` is its second half, an open connection; [`lead`] lets a waiting host drive it.
-//! - [`server`]: the listener, whose sockets become connections.
-//! - [`workers`], [`queue`], [`compact`], [`stats`]: the threads of one Lua state, and what
-//!   comes of them; `staging` for what goes to them.
+//! - [`session`]: an open connection on bytes and time alone: the closing handshake, pings.
+//! - [`desk`]: what the host and the worker of a connection both touch.
+//! - [`link`]: session and stream joined; [`connection`]: the host's handle on it.
+//! - [`connect`], [`accept`], [`worker`]: the way to an open stream, and the thread that goes it;
+//!   [`lead`] lets a waiting host give turns itself. [`server`]: the listener.
+//! - [`workers`], [`queue`], [`event`]: the threads of one state, and what comes of them.
 //! - [`engine`]: the host's half of one state, without Lua: what a program with a loop of its own
 //!   uses. [`timers`] are its clock.
 //! - [`config`], [`error`]: what a connection is told, and why it failed.

@@ -231,7 +231,11 @@ impl Adversary {
             _ => self.close(rng),
         };
         let bomb = sin == 12 && self.deflate && rng.bool();
-        let act = if bomb { self.frame(0xc2, &BOMB, rng) } else { act };
+        let act = if bomb {
+            self.frame(0xc2, &BOMB, rng)
+        } else {
+            act
+        };
         // What looks like a compressed frame has to be one that cannot be inflated.
         if !(self.deflate && sin == 21) {
             self.acts.push_back(act);
@@ -239,7 +243,9 @@ impl Adversary {
     }
 
     fn close(&self, rng: &mut Rng) -> Vec<u8> {
-        let mut payload = [1000_u16, 1001, 1011, 1014, 3000][rng.usize(..5)].to_be_bytes().to_vec();
+        let mut payload = [1000_u16, 1001, 1011, 1014, 3000][rng.usize(..5)]
+            .to_be_bytes()
+            .to_vec();
         payload.extend_from_slice("wegen Umbaus geschlössen".as_bytes());
         payload.truncate([0, 2, 10, 27][rng.usize(..4)]);
         self.frame(CLOSE, &payload, rng)
@@ -287,10 +293,19 @@ fn frame(masked: bool, first: u8, payload: &[u8], rng: &mut Rng) -> Vec<u8> {
             bytes
         }
     };
-    let mask = if masked { rng.u32(..).to_ne_bytes() } else { [0; 4] };
+    let mask = if masked {
+        rng.u32(..).to_ne_bytes()
+    } else {
+        [0; 4]
+    };
     if masked {
         bytes.extend(mask);
     }
-    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    bytes.extend(
+        payload
+            .iter()
+            .zip(mask.iter().cycle())
+            .map(|(byte, mask)| byte ^ mask),
+    );
     bytes
 }

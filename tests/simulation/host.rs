@@ -205,7 +205,9 @@ impl Host {
         if self.script.wants_end {
             // Too late, all of it.
             self.script.next_at = NEVER;
-            self.script.queue.push_back(Message::random(rng, Sizes::Small));
+            self.script
+                .queue
+                .push_back(Message::random(rng, Sizes::Small));
             return;
         }
         if habits.acts == 0 || rng.u8(..) < habits.hasty {
@@ -355,7 +357,11 @@ impl Host {
         let room = buffer.capacity() - buffer.len();
         assert!(room > 0, "no room to read into");
         let most = 2 * self.habits.max_message_size + READ_AHEAD;
-        assert!(buffer.capacity() <= most, "a buffer of {}", buffer.capacity());
+        assert!(
+            buffer.capacity() <= most,
+            "a buffer of {}",
+            buffer.capacity()
+        );
         let take = |bytes: &[u8]| buffer.extend_from_slice(bytes);
         let (cause, why) = match pipes.incoming.read(room, rng, take) {
             Read::Bytes => {
@@ -454,7 +460,8 @@ impl Host {
     /// What holds after every step.
     fn check(&self, now: Time) {
         let closing = self.session.closing();
-        self.model.check(closing, closing.by().map(|at| self.time(at)));
+        self.model
+            .check(closing, closing.by().map(|at| self.time(at)));
         let deadline = self.session.deadline();
         assert!(
             deadline.is_none_or(|at| at > self.at(now)),
@@ -468,7 +475,8 @@ impl Host {
         let closing = self.session.closing().clone();
         self.model.check(&closing, None);
         let outcome = self.session.outcome().cloned();
-        self.model.check_end(outcome.as_ref().expect("a session that is over has one"));
+        self.model
+            .check_end(outcome.as_ref().expect("a session that is over has one"));
         let at = self.at(now + MS);
         self.call(Call::Want, |it| it.want_close(at));
         self.call(Call::Close, |it| it.close(1000, "late", at));
