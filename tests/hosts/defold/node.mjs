@@ -1,0 +1,9 @@
+// Runs the stub host's wasm in node, with the WebSocket of `ws`: node.mjs HOST SCRIPT ARGUMENT.
+import { createRequire } from "node:module";
+import { resolve } from "node:path";
+import WebSocket from "ws";
+
+globalThis.WebSocket = WebSocket;
+// emscripten takes what stands behind the program.
+process.argv.splice(1, 1);
+createRequire(import.meta.url)(resolve(process.argv[1]));
