@@ -10,7 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 HERE = ROOT / "tests/hosts/defold"
-GLUE = ROOT / "defold/websocket/src/websocket.cpp"
+GLUE = sorted((ROOT / "defold/websocket/src").glob("*.cpp"))
+HOST = [HERE / "sdk.cpp", HERE / "host.cpp"]
 OUT = ROOT / "build/defold/hosts"
 TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "lua5.1"
 
@@ -70,13 +71,9 @@ def build(name):
         library = rename(library, folder)
         flags += ["-DHOST_RENAMES_LUA", f"-I{folder}"]
     objects = []
-    for source, more in [
-        (GLUE, ["-fno-exceptions", "-fno-rtti"]),
-        (HERE / "host.cpp", []),
-        (HERE / "main.cpp", []),
-    ]:
+    for source in [*GLUE, *HOST, HERE / "main.cpp"]:
         objects.append(folder / f"{source.stem}.o")
-        run("g++", *flags, *more, "-c", source, "-o", objects[-1])
+        run("g++", *flags, "-fno-exceptions", "-fno-rtti", "-c", source, "-o", objects[-1])
     # As the extender links on Linux: all archives in one group, whichever names are asked for.
     run(
         *["g++", *objects, f"-L{OUT}", "-Wl,--start-group", "-lwebsocket", "-lwebsocket_dm"],

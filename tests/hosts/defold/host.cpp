@@ -1,21 +1,19 @@
 #include "host.h"
 
-#include <map>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 extern "C" {
 #include <lualib.h>
 }
 
+bool host::g_KeepsLoaders = false;
+
 namespace
 {
 dmExtension::Description* g_Extensions = 0;
 dmExtension::AppParams g_AppParams;
-const char KEY_INSTANCE = 0; // in the registry: the instance that runs, or nil
-const char KEY_INSTANCES = 0;
+char KEY_INSTANCES; // in the registry: every instance by its number, false once it is deleted
 
 void Fail(const char* what)
 {
@@ -24,191 +22,10 @@ void Fail(const char* what)
 }
 } // namespace
 
-struct ConfigFile
-{
-    std::map<std::string, std::string> m_Values;
-};
-
-namespace
-{
-ConfigFile g_Config;
-}
-
-namespace host
-{
-std::vector<std::string> g_Log;
-int g_Callbacks = 0;
-bool g_KeepsLoaders = false;
-} // namespace host
-
-void HostLog(const char* severity, const char* domain, const char* format, ...)
-{
-    char text[4096];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    std::string line = std::string(severity) + ":" + domain + ": " + text;
-    host::g_Log.push_back(line);
-    if (getenv("HOST_VERBOSE"))
-    {
-        fprintf(stderr, "%s\n", line.c_str());
-    }
-}
-
-const char* dmConfigFile::GetString(HConfig config, const char* key, const char* default_value)
-{
-    std::map<std::string, std::string>::const_iterator found = config->m_Values.find(key);
-    return found == config->m_Values.end() ? default_value : found->second.c_str();
-}
-
-int32_t dmConfigFile::GetInt(HConfig config, const char* key, int32_t default_value)
-{
-    const char* text = GetString(config, key, 0);
-    return text ? atoi(text) : default_value;
-}
-
 void dmExtension::Register(Description* description)
 {
     description->m_Next = g_Extensions;
     g_Extensions = description;
-}
-
-// Callbacks. As in the engine, one keeps its function and its instance by references that the
-// instance's own table holds: they are void when that is deleted.
-struct dmScript::LuaCallbackInfo
-{
-    lua_State* m_L;
-    int m_Instance; // references in the registry; the callback's own, for the stub is no engine
-    int m_Function;
-};
-
-namespace
-{
-bool IsAlive(lua_State* L, int index)
-{
-    bool alive = false;
-    if (lua_istable(L, index))
-    {
-        lua_getfield(L, index, "__deleted");
-        alive = lua_isnil(L, -1);
-        lua_pop(L, 1);
-    }
-    return alive;
-}
-
-void PushInstance(lua_State* L)
-{
-    lua_pushlightuserdata(L, (void*)&KEY_INSTANCE);
-    lua_rawget(L, LUA_REGISTRYINDEX);
-}
-
-// Makes the value on the top the instance that runs.
-void SetInstance(lua_State* L)
-{
-    lua_pushlightuserdata(L, (void*)&KEY_INSTANCE);
-    lua_insert(L, -2);
-    lua_rawset(L, LUA_REGISTRYINDEX);
-}
-
-lua_State* MainThread(lua_State* L)
-{
-    lua_getfield(L, LUA_REGISTRYINDEX, "host.main");
-    lua_State* main = lua_tothread(L, -1);
-    lua_pop(L, 1);
-    return main;
-}
-
-int Traceback(lua_State* L)
-{
-    lua_getglobal(L, "debug");
-    lua_getfield(L, -1, "traceback");
-    lua_pushvalue(L, 1);
-    lua_pushinteger(L, 2);
-    lua_call(L, 2, 1);
-    return 1;
-}
-} // namespace
-
-dmScript::LuaCallbackInfo* dmScript::CreateCallback(lua_State* L, int index)
-{
-    luaL_checktype(L, index, LUA_TFUNCTION);
-    PushInstance(L);
-    if (!IsAlive(L, -1))
-    {
-        lua_pop(L, 1);
-        HostLog("ERROR", "SCRIPT", "there is no instance to make a callback for");
-        return 0;
-    }
-    LuaCallbackInfo* callback = new LuaCallbackInfo();
-    callback->m_L = MainThread(L);
-    callback->m_Instance = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_pushvalue(L, index);
-    callback->m_Function = luaL_ref(L, LUA_REGISTRYINDEX);
-    host::g_Callbacks++;
-    return callback;
-}
-
-bool dmScript::IsCallbackValid(LuaCallbackInfo* callback)
-{
-    if (!callback)
-    {
-        return false;
-    }
-    lua_rawgeti(callback->m_L, LUA_REGISTRYINDEX, callback->m_Instance);
-    bool alive = IsAlive(callback->m_L, -1);
-    lua_pop(callback->m_L, 1);
-    return alive;
-}
-
-void dmScript::DestroyCallback(LuaCallbackInfo* callback)
-{
-    luaL_unref(callback->m_L, LUA_REGISTRYINDEX, callback->m_Instance);
-    luaL_unref(callback->m_L, LUA_REGISTRYINDEX, callback->m_Function);
-    host::g_Callbacks--;
-    delete callback;
-}
-
-lua_State* dmScript::GetCallbackLuaContext(LuaCallbackInfo* callback)
-{
-    return callback->m_L;
-}
-
-// Leaves the instance that ran before, the function and its instance.
-bool dmScript::SetupCallback(LuaCallbackInfo* callback)
-{
-    lua_State* L = callback->m_L;
-    if (!IsCallbackValid(callback))
-    {
-        return false;
-    }
-    PushInstance(L);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, callback->m_Function);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, callback->m_Instance);
-    lua_pushvalue(L, -1);
-    SetInstance(L);
-    return true;
-}
-
-void dmScript::TeardownCallback(LuaCallbackInfo* callback)
-{
-    SetInstance(callback->m_L);
-}
-
-int dmScript::PCall(lua_State* L, int arguments, int results)
-{
-    int handler = lua_gettop(L) - arguments;
-    lua_pushcfunction(L, Traceback);
-    lua_insert(L, handler);
-    int status = lua_pcall(L, arguments, results, handler);
-    lua_remove(L, handler);
-    if (status != 0)
-    {
-        const char* text = lua_tostring(L, -1);
-        HostLog("ERROR", "SCRIPT", "%s", text ? text : "?");
-        lua_pop(L, 1);
-    }
-    return status;
 }
 
 namespace
@@ -276,14 +93,14 @@ void CallScript(lua_State* L, int instance, const char* name)
     lua_remove(L, -2);
     if (lua_isfunction(L, -1))
     {
-        PushInstance(L);
+        host::PushInstance(L);
         lua_insert(L, -3); // the one before, instance, function
         lua_pushvalue(L, -2);
-        SetInstance(L);
+        host::SetInstance(L);
         lua_pushvalue(L, -2);
         dmScript::PCall(L, 1, 0);
         lua_insert(L, -2); // instance, the one before
-        SetInstance(L);
+        host::SetInstance(L);
         lua_pop(L, 1);
     }
     else
@@ -293,14 +110,9 @@ void CallScript(lua_State* L, int instance, const char* name)
 }
 } // namespace
 
-void host::SetConfig(const char* key, const char* value)
-{
-    g_Config.m_Values[key] = value;
-}
-
 void host::Start()
 {
-    g_AppParams.m_ConfigFile = &g_Config;
+    g_AppParams.m_ConfigFile = Config();
     if (!g_Extensions)
     {
         Websocket();
@@ -342,7 +154,7 @@ host::Context* host::NewContext()
     lua_rawset(L, LUA_REGISTRYINDEX);
     lua_register(L, "delete_instance", ScriptDelete);
     lua_register(L, "report", ScriptReport);
-    context->m_Params.m_ConfigFile = &g_Config;
+    context->m_Params.m_ConfigFile = Config();
     context->m_Params.m_L = L;
     Initialize(context);
     return context;

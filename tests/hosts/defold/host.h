@@ -17,7 +17,13 @@ struct Context
     dmExtension::Params m_Params;
 };
 
+dmConfigFile::HConfig Config();
 void SetConfig(const char* key, const char* value);
+
+// The instance whose function runs, or nil.
+void PushInstance(lua_State* L);
+// Makes it the value on the stack's top, which is popped.
+void SetInstance(lua_State* L);
 
 // The extension as a whole: AppInitialize and AppFinalize.
 void Start();

@@ -3,7 +3,9 @@
 import os
 import re
 import subprocess
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 
 from build import ROOT
 
@@ -93,3 +95,35 @@ def plain_log(interpreter, argument):
     if problem or not log.endswith("finished\n"):
         raise SystemExit(f"{interpreter}: {problem}\n{log}")
     return log
+
+
+@contextmanager
+def tls_server(folder):
+    """A server whose certificate nobody knows."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        + ["-nodes", "-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+        + ["-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
+    port = closed_port()
+    command = ["node", "tests/network/server_tls.mjs", port, certificate, key]
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        yield f"wss://127.0.0.1:{port}/", certificate
+    finally:
+        process.kill()
+        process.wait()
+
+
+def certificates(name, host):
+    # A path of the project, which is where the stub host runs.
+    folder = tempfile.TemporaryDirectory(dir=ROOT / "build/defold")
+    with folder as work, tls_server(Path(work)) as (url, certificate):
+        # Until node listens, the port refuses.
+        while execute(["openssl", "s_client", "-connect", url[6:-1], "-brief"])[0].find("refused") >= 0:
+            pass
+        problem, _ = execute([host, "certificates", url, f"/{certificate.relative_to(ROOT)}"])
+    report(f"{name}: certificates", problem)
