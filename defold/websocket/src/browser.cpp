@@ -175,7 +175,8 @@ int NativeTake(lua_State* L)
     Browser* browser = Self(L);
     Tick(browser);
     browser->m_Left = browser->m_Events.size();
-    browser->m_Deadline = lua_type(L, 1) == LUA_TNUMBER ? emscripten_get_now() + lua_tonumber(L, 1) : 0;
+    bool is_bounded = lua_type(L, 1) == LUA_TNUMBER;
+    browser->m_Deadline = is_bounded ? emscripten_get_now() + lua_tonumber(L, 1) : 0;
     lua_pushinteger(L, (lua_Integer)browser->m_Left);
     return 1;
 }

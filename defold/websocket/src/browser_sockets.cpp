@@ -17,15 +17,18 @@ EM_JS(int, websocket_browser_open, (void* attributes, char* reason, int size), {
     }
 });
 
-// emscripten's own function ends a text at its first zero.
+// emscripten's own function ends a text at its first zero. Its sockets have been in two places.
 EM_JS(void, websocket_browser_send_text, (int socket, const char* text, int size), {
     const bytes = HEAPU8.slice(text, text + size);
-    WS.sockets[socket].send(new TextDecoder("utf-8", { ignoreBOM : true }).decode(bytes));
+    const own = WS.getSocket ? WS.getSocket(socket) : WS.sockets[socket];
+    own.send(new TextDecoder("utf-8", { ignoreBOM : true }).decode(bytes));
 });
 
 namespace
 {
 using namespace websocket;
+
+typedef decltype(EmscriptenWebSocketMessageEvent::isText) Boolean; // int, later bool
 
 void Push(Socket* socket, int kind, int code, const std::string& text,
           const std::string& other = std::string(), bool clean = false)
@@ -86,7 +89,16 @@ std::string Text(EMSCRIPTEN_WEBSOCKET_T handle, GetSize get_size, GetText get_te
     return text;
 }
 
-EM_BOOL OnOpen(int, const EmscriptenWebSocketOpenEvent*, void* data)
+// The number's type differs between versions of emscripten.
+template <typename Number>
+double Ask(EMSCRIPTEN_RESULT (*get)(EMSCRIPTEN_WEBSOCKET_T, Number*), EMSCRIPTEN_WEBSOCKET_T handle)
+{
+    Number amount = 0;
+    get(handle, &amount);
+    return (double)amount;
+}
+
+Boolean OnOpen(int, const EmscriptenWebSocketOpenEvent*, void* data)
 {
     Socket* socket = (Socket*)data;
     socket->m_Phase = OPEN;
@@ -96,10 +108,10 @@ EM_BOOL OnOpen(int, const EmscriptenWebSocketOpenEvent*, void* data)
          Text(handle, emscripten_websocket_get_protocol_length, emscripten_websocket_get_protocol),
          Text(handle, emscripten_websocket_get_extensions_length,
               emscripten_websocket_get_extensions));
-    return EM_TRUE;
+    return true;
 }
 
-EM_BOOL OnMessage(int, const EmscriptenWebSocketMessageEvent* event, void* data)
+Boolean OnMessage(int, const EmscriptenWebSocketMessageEvent* event, void* data)
 {
     Socket* socket = (Socket*)data;
     // A text comes with a zero behind it.
@@ -108,18 +120,18 @@ EM_BOOL OnMessage(int, const EmscriptenWebSocketMessageEvent* event, void* data)
     socket->m_BytesReceived += (double)size;
     Push(socket, EVENT_MESSAGE, event->isText ? TYPE_TEXT : TYPE_BINARY,
          std::string((const char*)event->data, size));
-    return EM_TRUE;
+    return true;
 }
 
 // The browser tells no reason: its `error` says nothing, and what there is to know comes with the
 // `close` that follows.
-EM_BOOL OnClose(int, const EmscriptenWebSocketCloseEvent* event, void* data)
+Boolean OnClose(int, const EmscriptenWebSocketCloseEvent* event, void* data)
 {
     Socket* socket = (Socket*)data;
     if (socket->m_Phase == CONNECTING)
     {
         Fail(socket, ERROR_NETWORK, "connect", "the browser cannot connect; it does not say why");
-        return EM_TRUE;
+        return true;
     }
     if (!event->wasClean && socket->m_Phase == OPEN)
     {
@@ -127,7 +139,7 @@ EM_BOOL OnClose(int, const EmscriptenWebSocketCloseEvent* event, void* data)
              "the peer closed the connection without a Close frame", "open");
     }
     End(socket, event->code, event->reason, event->wasClean);
-    return EM_TRUE;
+    return true;
 }
 
 // The URL with a WebSocket's scheme; empty if it has another one or none.
@@ -155,14 +167,15 @@ void Open(Socket* socket, double now)
     std::string url = WebSocketUrl(socket->m_Url);
     if (url.empty())
     {
-        Fail(socket, ERROR_UNSUPPORTED, "resolve", "no URL of a WebSocket: '" + socket->m_Url + "'");
+        std::string text = "no URL of a WebSocket: '" + socket->m_Url + "'";
+        Fail(socket, ERROR_UNSUPPORTED, "resolve", text);
         return;
     }
     EmscriptenWebSocketCreateAttributes attributes;
     emscripten_websocket_init_create_attributes(&attributes);
     attributes.url = url.c_str();
     attributes.protocols = socket->m_Protocols.empty() ? 0 : socket->m_Protocols.c_str();
-    attributes.createOnMainThread = EM_TRUE;
+    attributes.createOnMainThread = true;
     char reason[256] = "";
     socket->m_Handle = websocket_browser_open(&attributes, reason, sizeof(reason));
     if (socket->m_Handle <= 0)
@@ -246,12 +259,8 @@ void websocket::Send(Socket* socket, bool is_text, const char* message, size_t s
 
 double websocket::Buffered(Socket* socket)
 {
-    unsigned long long amount = 0;
-    if (socket->m_Handle > 0)
-    {
-        emscripten_websocket_get_buffered_amount(socket->m_Handle, &amount);
-    }
-    return (double)amount;
+    return socket->m_Handle > 0 ? Ask(emscripten_websocket_get_buffered_amount, socket->m_Handle)
+                                : 0;
 }
 
 void websocket::Tick(Browser* browser)

@@ -114,7 +114,12 @@ int Shield(lua_State* L)
 void Run(lua_State* L, Callback* callback)
 {
     lua_State* target = dmScript::GetCallbackLuaContext(callback->m_Info);
-    if (!lua_checkstack(target, 12) || !dmScript::SetupCallback(callback->m_Info))
+    if (!lua_checkstack(target, 12))
+    {
+        dmLogError("an event is lost: Lua's stack is full");
+        return;
+    }
+    if (!dmScript::SetupCallback(callback->m_Info))
     {
         return;
     }
@@ -242,13 +247,19 @@ int websocket::CallWithCallback(lua_State* L, int arguments, bool is_servers)
     {
         PushCallback(L, arguments, is_servers);
         callback = (Callback*)lua_touserdata(L, -1);
+        lua_pushvalue(L, -1);
         lua_pushcclosure(L, Deliver, 1);
         lua_replace(L, arguments);
     }
+    else
+    {
+        lua_pushnil(L);
+    }
+    lua_insert(L, 1); // keeps the callback alive until it is clear that it is needed
     lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
+    lua_insert(L, 2);
     bool failed = lua_pcall(L, arguments, LUA_MULTRET, 0) != 0;
-    if (callback && (failed || lua_isnil(L, 1)))
+    if (callback && (failed || !lua_istable(L, 2)))
     {
         Release(callback);
     }
@@ -262,11 +273,11 @@ int websocket::CallWithCallback(lua_State* L, int arguments, bool is_servers)
         }
         return lua_error(L);
     }
-    if (lua_istable(L, 1))
+    if (lua_istable(L, 2))
     {
-        Remember(L, 1, is_servers ? "close" : "disconnect");
+        Remember(L, 2, is_servers ? "close" : "disconnect");
     }
-    return lua_gettop(L);
+    return lua_gettop(L) - 1;
 }
 
 // The engine's half of a callback must be given back while its script context is whole: when

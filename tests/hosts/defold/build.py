@@ -15,7 +15,10 @@ HOST = [HERE / "sdk.cpp", HERE / "host.cpp"]
 OUT = ROOT / "build/defold/hosts"
 TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "lua5.1"
 
-# pkg-config's name of a Lua, and whether its symbols are renamed as engines since 2026 do.
+# The archive of each Lua, by pkg-config's name for it.
+LUAS = {"luajit": "libluajit-5.1.a", "lua5.1": "liblua5.1.a"}
+
+# Its Lua, and whether the symbols of that are renamed as engines since 2026 do.
 HOSTS = {
     "luajit": ("luajit", False),
     "luajit-renamed": ("luajit", True),
@@ -36,6 +39,10 @@ def output(*command):
 
 def pkg_config(name, option):
     return output("pkg-config", option, name).strip()
+
+
+def lua(package):
+    return Path(pkg_config(package, "--variable=libdir")) / LUAS[package]
 
 
 def archives():
@@ -65,15 +72,16 @@ def build(name):
     package, renamed = HOSTS[name]
     folder = OUT / name
     folder.mkdir(parents=True, exist_ok=True)
-    library = Path(pkg_config(package, "--variable=libdir")) / f"lib{'luajit-5.1' if package == 'luajit' else package}.a"
-    flags = ["-std=c++11", "-g", *WARNINGS, f"-I{HERE / 'include'}", *pkg_config(package, "--cflags").split()]
+    library = lua(package)
+    flags = ["-std=c++11", "-g", "-fno-exceptions", "-fno-rtti", *WARNINGS]
+    flags += [f"-I{HERE / 'include'}", *pkg_config(package, "--cflags").split()]
     if renamed:
         library = rename(library, folder)
         flags += ["-DHOST_RENAMES_LUA", f"-I{folder}"]
     objects = []
     for source in [*GLUE, *HOST, HERE / "main.cpp"]:
         objects.append(folder / f"{source.stem}.o")
-        run("g++", *flags, "-fno-exceptions", "-fno-rtti", "-c", source, "-o", objects[-1])
+        run("g++", *flags, "-c", source, "-o", objects[-1])
     # As the extender links on Linux: all archives in one group, whichever names are asked for.
     run(
         *["g++", *objects, f"-L{OUT}", "-Wl,--start-group", "-lwebsocket", "-lwebsocket_dm"],

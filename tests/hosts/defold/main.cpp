@@ -145,6 +145,18 @@ void Events(const char* script, const char* argument)
     Expect(g_Log.empty(), "nothing in the log");
 }
 
+// A script with one connection that comes to its end; what it prints is compared by the caller.
+void Connection(const char* script, const char*)
+{
+    Context* context = NewContext();
+    int instance = NewInstance(context, script, "");
+    Expect(g_Callbacks == 1, "a connection");
+    Until(NoCallbacks(), "its end", context);
+    DeleteInstance(context, instance);
+    DeleteContext(context);
+    Expect(g_Log.empty(), "nothing in the log");
+}
+
 void DeletedWhileConnecting(const char* url, const char*)
 {
     Context* context = NewContext();
@@ -357,6 +369,7 @@ struct Scenario
 
 const Scenario SCENARIOS[] = {
     {"events", Events},
+    {"connection", Connection},
     {"deleted-while-connecting", DeletedWhileConnecting},
     {"deleted-in-callback", DeletedInCallback},
     {"deleted-in-final", DeletedInFinal},

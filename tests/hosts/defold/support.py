@@ -2,8 +2,10 @@
 
 import os
 import re
+import socket
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,6 +68,7 @@ def execute(command, patience=PATIENCE, **environment):
             [str(part) for part in command],
             cwd=ROOT,
             env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             errors="backslashreplace",
@@ -97,6 +100,17 @@ def plain_log(interpreter, argument):
     return log
 
 
+def wait_for_port(port, process):
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", int(port))).close()
+            return
+        except ConnectionRefusedError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise
+
+
 @contextmanager
 def tls_server(folder):
     """A server whose certificate nobody knows."""
@@ -112,6 +126,7 @@ def tls_server(folder):
     command = ["node", "tests/network/server_tls.mjs", port, certificate, key]
     process = subprocess.Popen(command, cwd=ROOT)
     try:
+        wait_for_port(port, process)
         yield f"wss://127.0.0.1:{port}/", certificate
     finally:
         process.kill()
@@ -122,8 +137,5 @@ def certificates(name, host):
     # A path of the project, which is where the stub host runs.
     folder = tempfile.TemporaryDirectory(dir=ROOT / "build/defold")
     with folder as work, tls_server(Path(work)) as (url, certificate):
-        # Until node listens, the port refuses.
-        while execute(["openssl", "s_client", "-connect", url[6:-1], "-brief"])[0].find("refused") >= 0:
-            pass
         problem, _ = execute([host, "certificates", url, f"/{certificate.relative_to(ROOT)}"])
     report(f"{name}: certificates", problem)

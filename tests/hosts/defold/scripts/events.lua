@@ -188,7 +188,9 @@ function begin(self)
   else
     url = url .. visit.path
   end
-  self.connection = websocket.connect(url, visit.params, on_event)
+  local params = visit.params or {}
+  params.timeout = 30000 -- the machine may be busy
+  self.connection = websocket.connect(url, params, on_event)
   if visit.begun then
     visit.begun(self.connection)
   end

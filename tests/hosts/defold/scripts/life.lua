@@ -2,6 +2,8 @@
 -- `calls` counts in the context, so that it can be asked for after the instance is gone.
 _G.calls = _G.calls or 0
 
+local PARAMS = { timeout = 30000 } -- the machine may be busy
+
 local function on_event(self, connection, data)
   _G.calls = _G.calls + 1
   if self.deleted then
@@ -38,17 +40,17 @@ function init(self)
   self.mode = mode
   if mode == "coroutine" then
     coroutine.wrap(function()
-      self.connection = websocket.connect(url, nil, on_event)
+      self.connection = websocket.connect(url, PARAMS, on_event)
     end)()
   elseif mode == "own" then
     local own = { mode = "own" }
-    self.connection = websocket.connect(url, { self = own }, function(given, _, data)
+    self.connection = websocket.connect(url, { self = own, timeout = PARAMS.timeout }, function(given, _, data)
       if data.event == websocket.EVENT_CONNECTED then
         self.state = given == own and "own" or "another self"
       end
     end)
   elseif mode == "object" then
-    local socket = websocket.WebSocket(url)
+    local socket = websocket.WebSocket(url, nil, PARAMS)
     local function fail()
       error("on purpose")
     end
@@ -65,7 +67,7 @@ function init(self)
     end
     self.connection = socket
   else
-    self.connection = websocket.connect(url, nil, on_event)
+    self.connection = websocket.connect(url, PARAMS, on_event)
   end
 end
 
