@@ -30,10 +30,10 @@ def summary():
 
 
 class Server:
-    """tests/peers/server.py, and what it saw."""
+    """A program of tests/peers, and what it saw."""
 
-    def __init__(self):
-        command = [PYTHON, "tests/peers/server.py"]
+    def __init__(self, *program):
+        command = [PYTHON, *(program or ["tests/peers/server.py"])]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         self.port = self.process.stdout.readline().split()[1]
         self.url = f"ws://127.0.0.1:{self.port}"
@@ -48,8 +48,8 @@ class Server:
 
 
 @contextmanager
-def server():
-    started = Server()
+def server(*program):
+    started = Server(*program)
     try:
         yield started
     finally:
@@ -88,6 +88,13 @@ def closed_port():
     gone = Server()
     gone.stop()
     return gone.port
+
+
+@contextmanager
+def peers():
+    """What the script of events meets, as its argument."""
+    with server() as peer, server("tests/peers/raw.py", "silent") as silent:
+        yield f"{peer.url} {closed_port()} {silent.port}"
 
 
 def plain_log(interpreter, argument):

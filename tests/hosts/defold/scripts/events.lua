@@ -1,6 +1,6 @@
 -- A script that goes through its visits one after another and reports every event, in words that
 -- do not depend on where it runs. It stands on Defold's calls alone.
--- Globals of the host: websocket, report(line). self.argument: "URL CLOSED_PORT".
+-- Globals of the host: websocket, report(line). self.argument: "URL CLOSED_PORT SILENT_PORT".
 
 local NAMES = {
   [websocket.EVENT_CONNECTED] = "CONNECTED",
@@ -105,7 +105,8 @@ local VISITS = {
     end,
   },
   { name = "rejected", path = "/reject?status=403" },
-  { name = "refused", port = true },
+  { name = "refused", port = "closed" },
+  { name = "silent", port = "silent", params = { timeout = 1000 } },
   {
     name = "left early",
     path = "/echo",
@@ -180,16 +181,16 @@ function begin(self)
     self.finished = "yes"
     return
   end
-  local url, closed_port = self.argument:match("^(%S+) (%S+)$")
+  local url, closed, silent = self.argument:match("^(%S+) (%S+) (%S+)$")
   if visit.port then
-    url = "ws://127.0.0.1:" .. closed_port .. "/"
+    url = "ws://127.0.0.1:" .. (visit.port == "closed" and closed or silent) .. "/"
   elseif visit.url then
     url = visit.url
   else
     url = url .. visit.path
   end
   local params = visit.params or {}
-  params.timeout = 30000 -- the machine may be busy
+  params.timeout = params.timeout or 30000 -- the machine may be busy
   self.connection = websocket.connect(url, params, on_event)
   if visit.begun then
     visit.begun(self.connection)

@@ -44,7 +44,8 @@ function init(self)
     end)()
   elseif mode == "own" then
     local own = { mode = "own" }
-    self.connection = websocket.connect(url, { self = own, timeout = PARAMS.timeout }, function(given, _, data)
+    local params = { self = own, timeout = PARAMS.timeout }
+    self.connection = websocket.connect(url, params, function(given, _, data)
       if data.event == websocket.EVENT_CONNECTED then
         self.state = given == own and "own" or "another self"
       end
