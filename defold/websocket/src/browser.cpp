@@ -131,6 +131,29 @@ int NativePause(lua_State* L)
     return 0;
 }
 
+// parse_url(text): its serialisation, its origin and its port; or nil and what is wrong.
+int NativeParseUrl(lua_State* L)
+{
+    char parts[2][PARSED_SIZE];
+    int port = ParseUrl(luaL_checkstring(L, 1), parts[0], parts[1]);
+    if (port < 0)
+    {
+        lua_pushnil(L);
+        lua_pushstring(L, parts[0]);
+        return 2;
+    }
+    lua_pushstring(L, parts[0]);
+    lua_pushstring(L, parts[1]);
+    lua_pushinteger(L, port);
+    return 3;
+}
+
+int NativeRandom(lua_State* L)
+{
+    lua_pushnumber(L, emscripten_random());
+    return 1;
+}
+
 int Nothing(lua_State*)
 {
     return 0;
@@ -322,19 +345,17 @@ void PushBrowser(lua_State* L)
     *block = NewBrowser();
 }
 
-// Calls the chunk on the stack's top below its arguments.
-void CallText(lua_State* L, const unsigned char* text, size_t size, const char* name, int results)
+// Pushes the function that a text is.
+void PushChunk(lua_State* L, const unsigned char* text, size_t size, const char* name)
 {
-    int arguments = lua_gettop(L);
     if (luaL_loadbuffer(L, (const char*)text, size, name) != 0)
     {
         lua_error(L);
     }
-    lua_insert(L, 1);
-    lua_call(L, arguments, results);
 }
 
-// What `require` of an embedded file calls: upvalue 1 is the file, upvalue 2 the module.
+// What `require` of an embedded file calls: upvalue 1 is the file, upvalues 2 to 4 are what it is
+// called with: the module, `require`, and the table that has the native functions.
 int LoadFile(lua_State* L)
 {
     const EmbeddedFile* file = (const EmbeddedFile*)lua_touserdata(L, lua_upvalueindex(1));
@@ -344,8 +365,11 @@ int LoadFile(lua_State* L)
     {
         return lua_error(L);
     }
-    lua_pushvalue(L, lua_upvalueindex(2));
-    lua_call(L, 1, 1);
+    for (int upvalue = 2; upvalue <= 4; upvalue++)
+    {
+        lua_pushvalue(L, lua_upvalueindex(upvalue));
+    }
+    lua_call(L, 3, 1);
     return 1;
 }
 
@@ -378,6 +402,9 @@ void PushNatives(lua_State* L)
         {"fd", NativeDescriptor, 0},
         {"is_utf8", NativeIsUtf8, 0},
         {"now", NativeNow, 0},
+        {"parse_url", NativeParseUrl, 0},
+        {"random", NativeRandom, 0},
+        {"stop", Nothing, 0},
     };
     lua_newtable(L);
     int table = lua_gettop(L);
@@ -408,21 +435,27 @@ void PushConstants(lua_State* L)
     }
 }
 
-// Makes every file available to `require`, where the loaders ask package.preload.
-void Embed(lua_State* L, int module)
+// Makes every file available to `require`, where the loaders ask package.preload. The module is
+// at 1, the native functions at 2.
+void Embed(lua_State* L)
 {
+    lua_newtable(L);
+    lua_pushvalue(L, 2);
+    lua_setfield(L, 3, "native");
     lua_getglobal(L, "package");
-    lua_getfield(L, -1, "preload");
+    lua_getfield(L, 4, "preload");
     for (size_t i = 0; i < sizeof(EMBEDDED_FILES) / sizeof(*EMBEDDED_FILES); i++)
     {
         const EmbeddedFile* file = &EMBEDDED_FILES[i];
         lua_pushfstring(L, "websocket.%s", file->m_Name);
         lua_pushlightuserdata(L, (void*)file);
-        lua_pushvalue(L, module);
-        lua_pushcclosure(L, LoadFile, 2);
-        lua_rawset(L, -3);
+        lua_pushvalue(L, 1);
+        lua_getglobal(L, "require");
+        lua_pushvalue(L, 3);
+        lua_pushcclosure(L, LoadFile, 4);
+        lua_rawset(L, 5);
     }
-    lua_pop(L, 2);
+    lua_settop(L, 1);
 }
 } // namespace
 
@@ -435,14 +468,18 @@ extern "C" int luaopen_websocket(lua_State* L)
         return 1; // a state has one
     }
     lua_settop(L, 0);
+    PushChunk(L, BROWSER_TEXT, sizeof(BROWSER_TEXT), "=websocket.browser");
     lua_pushcfunction(L, Warn);
-    CallText(L, BROWSER_TEXT, sizeof(BROWSER_TEXT), "=websocket.browser", 2);
+    lua_call(L, 1, 2);
     PushNatives(L);
+    PushChunk(L, MODULE_TEXT, sizeof(MODULE_TEXT), "=websocket");
+    lua_pushvalue(L, 3);
     PushConstants(L);
-    lua_remove(L, 1);
-    lua_remove(L, 1);
-    CallText(L, MODULE_TEXT, sizeof(MODULE_TEXT), "=websocket", 1);
-    Embed(L, 1);
+    lua_call(L, 2, 1); // 3 the native functions, 4 the module
+    lua_replace(L, 1);
+    lua_replace(L, 2);
+    lua_settop(L, 2);
+    Embed(L);
     lua_pushvalue(L, 1);
     lua_setfield(L, LUA_REGISTRYINDEX, "websocket");
     return 1;

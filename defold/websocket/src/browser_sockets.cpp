@@ -24,6 +24,27 @@ EM_JS(void, websocket_browser_send_text, (int socket, const char* text, int size
     own.send(new TextDecoder("utf-8", { ignoreBOM : true }).decode(bytes));
 });
 
+EM_JS(int, websocket_browser_parse, (const char* text, char* href, char* origin, int size), {
+    try {
+        const url = new URL(UTF8ToString(text).replace(/^http/i, "ws"));
+        if (url.protocol !== "ws:" && url.protocol !== "wss:") {
+            throw new Error("the scheme must be ws or wss, not " + url.protocol.slice(0, -1));
+        }
+        if (url.href.includes("#")) {
+            throw new Error("it has a fragment");
+        }
+        if (lengthBytesUTF8(url.href) >= size) {
+            throw new Error("it is too long");
+        }
+        stringToUTF8(url.href, href, size);
+        stringToUTF8(url.protocol + "//" + url.host, origin, size);
+        return Number(url.port) || (url.protocol == "ws:" ? 80 : 443);
+    } catch (problem) {
+        stringToUTF8(String(problem.message), href, size);
+        return -1;
+    }
+});
+
 namespace
 {
 using namespace websocket;
@@ -280,6 +301,11 @@ void websocket::Tick(Browser* browser)
             Fail(socket, ERROR_SOCKET_TIMEOUT, "connect", "Connect sequence timed out");
         }
     }
+}
+
+int websocket::ParseUrl(const char* text, char* href, char* origin)
+{
+    return websocket_browser_parse(text, href, origin, PARSED_SIZE);
 }
 
 bool websocket::IsUtf8(const unsigned char* text, size_t size)

@@ -91,6 +91,11 @@ double Buffered(Socket* socket);
 // Does what is due by the clock.
 void Tick(Browser* browser);
 
+// A URL's serialisation and the ASCII serialisation of its origin, by the WHATWG URL standard, and
+// as the value its port; or -1, and what is wrong with it as `href`. Both have PARSED_SIZE bytes.
+const int PARSED_SIZE = 4096;
+int ParseUrl(const char* text, char* href, char* origin);
+
 // RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF.
 bool IsUtf8(const unsigned char* text, size_t size);
 } // namespace websocket

@@ -1,4 +1,5 @@
-// The stub host in a browser: runs the script that is its first argument with the second.
+// The stub host in a browser: runs the script that is its first argument with the second. With a
+// third package.loaders stay Lua's own, until the module finds its files without `require`.
 #include "host.h"
 
 #include <emscripten/emscripten.h>
@@ -33,6 +34,7 @@ int main(int count, char** arguments)
         printf("SCRIPT ARGUMENT\n");
         return 2;
     }
+    host::g_KeepsLoaders = count > 3;
     host::Start();
     g_Context = host::NewContext();
     g_Instance = host::NewInstance(g_Context, arguments[1], arguments[2]);
