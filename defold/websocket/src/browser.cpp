@@ -2,7 +2,8 @@
 // runs on native functions that are written here anew.
 //
 // A Lua error leaves a function here by longjmp, so nothing with a destructor stands on the stack
-// across a call into Lua: strings stay in the sockets and events that own them.
+// across a call into Lua: strings stay in the sockets and events that own them. The file is longer
+// than ours are, for it is a list: a short function for each that module.lua and the classes call.
 
 #if defined(__EMSCRIPTEN__)
 
