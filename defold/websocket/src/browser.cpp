@@ -15,14 +15,35 @@
 #include "embedded.h"
 
 #include <emscripten/emscripten.h>
+#include <string.h>
 
 namespace
 {
 using namespace websocket;
 
+// The upvalues of every native function. A helper is browser.lua's read or miss, or nil.
+enum
+{
+    BROWSER = 1,
+    HELPER,
+    OBJECTS, // what module.lua knows by a number
+    TALLY,   // how many events it has handed over, and how many had no callback
+};
+
+char g_Key; // its address is the registry's key for the module table
+
+// What `update` tells module.lua; DONE and RAISED as in src/lua/calls.rs.
+enum
+{
+    IDLE,
+    DONE,
+    CALLBACK_RAISED,
+    RAISED,
+};
+
 Browser* Self(lua_State* L)
 {
-    return *(Browser**)lua_touserdata(L, lua_upvalueindex(1));
+    return *(Browser**)lua_touserdata(L, lua_upvalueindex(BROWSER));
 }
 
 // The socket whose number is argument 1, or null.
@@ -39,36 +60,85 @@ int Warn(lua_State* L)
     return 0;
 }
 
-// Says once what the browser cannot do: upvalue 2 of the functions that use this.
+// Says once what the browser cannot do: the helper is browser.lua's miss.
 void Miss(lua_State* L, const char* what)
 {
-    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_pushvalue(L, lua_upvalueindex(HELPER));
     lua_pushstring(L, what);
     lua_call(L, 1, 0);
 }
 
-// connect(url, params): a number; nil and what is wrong. Upvalue 2: browser.lua's read.
+// The table at 1 stands for the next number: all that may raise, before anything begins.
+void Adopt(lua_State* L)
+{
+    int id = Self(L)->m_LastId + 1;
+    lua_pushinteger(L, id);
+    lua_setfield(L, 1, "_id");
+    lua_pushinteger(L, id);
+    lua_pushvalue(L, 1);
+    lua_rawset(L, lua_upvalueindex(OBJECTS));
+}
+
+// Forgets what module.lua knows by the number.
+void Retire(lua_State* L, int id)
+{
+    lua_pushinteger(L, id);
+    lua_pushnil(L);
+    lua_rawset(L, lua_upvalueindex(OBJECTS));
+}
+
+// connect(connection, url, params): what is wrong with the params, or nothing. The helper is
+// browser.lua's read.
 int NativeConnect(lua_State* L)
 {
-    lua_settop(L, 2);
-    lua_pushvalue(L, lua_upvalueindex(2));
-    lua_pushvalue(L, 2);
-    lua_call(L, 1, 3); // 3 the subprotocols, or false and 4 what is wrong; 4 timeout, 5 delay
-    if (!lua_toboolean(L, 3))
+    lua_settop(L, 3);
+    lua_pushvalue(L, lua_upvalueindex(HELPER));
+    lua_pushvalue(L, 3);
+    lua_call(L, 1, 3); // 4 the subprotocols, or false and 5 what is wrong; 5 timeout, 6 delay
+    if (!lua_toboolean(L, 4))
     {
-        lua_pushnil(L);
-        lua_pushvalue(L, 4);
-        return 2;
+        lua_settop(L, 5);
+        return 1;
     }
-    const char* url = lua_tostring(L, 1);
-    const char* protocols = lua_tostring(L, 3);
-    lua_Number timeout = lua_tonumber(L, 4), delay = lua_tonumber(L, 5);
-    Socket* socket = NewSocket(Self(L), url ? url : "", protocols, timeout, delay);
-    lua_pushinteger(L, socket->m_Id);
+    Adopt(L);
+    const char* url = lua_tostring(L, 2);
+    NewSocket(Self(L), url ? url : "", lua_tostring(L, 4), lua_tonumber(L, 5), lua_tonumber(L, 6));
+    return 0;
+}
+
+// set_timer(object, delay_ms)
+int NativeSetTimer(lua_State* L)
+{
+    Adopt(L);
+    NewTimer(Self(L), lua_tonumber(L, 2));
+    return 0;
+}
+
+int NativeCancelTimer(lua_State* L)
+{
+    int id = (int)lua_tointeger(L, 1);
+    Self(L)->m_Timers.erase(id);
+    Retire(L, id);
+    return 0;
+}
+
+int NativeLive(lua_State* L)
+{
+    Browser* browser = Self(L);
+    lua_pushinteger(L, (lua_Integer)(browser->m_Sockets.size() + browser->m_Timers.size()));
     return 1;
 }
 
-// close(id, code, reason). Upvalue 2: browser.lua's miss.
+// delivers(): whether callbacks are being run, and whether this is one.
+int NativeDelivers(lua_State* L)
+{
+    Browser* browser = Self(L);
+    lua_pushboolean(L, browser->m_Delivering != 0);
+    lua_pushboolean(L, browser->m_Delivering == L);
+    return 2;
+}
+
+// close(id, code, reason)
 int NativeClose(lua_State* L)
 {
     Socket* socket = Find(L);
@@ -97,33 +167,29 @@ int NativeBuffered(lua_State* L)
     return 1;
 }
 
-void PushStats(lua_State* L, Socket* socket)
+// Messages and bytes, sent and received; no round trips; when the connection opened.
+int PushStats(lua_State* L, Socket* socket)
 {
-    lua_createtable(L, 0, 5);
     lua_pushnumber(L, socket->m_MessagesSent);
-    lua_setfield(L, -2, "messages_sent");
     lua_pushnumber(L, socket->m_MessagesReceived);
-    lua_setfield(L, -2, "messages_received");
     lua_pushnumber(L, socket->m_BytesSent);
-    lua_setfield(L, -2, "bytes_sent");
     lua_pushnumber(L, socket->m_BytesReceived);
-    lua_setfield(L, -2, "bytes_received");
-    if (socket->m_ConnectedAt > 0)
+    for (int i = 0; i < 3; i++)
     {
-        lua_pushnumber(L, socket->m_ConnectedAt);
-        lua_setfield(L, -2, "connected_at");
+        lua_pushnil(L);
     }
+    if (socket->m_ConnectedAt <= 0)
+    {
+        return 7;
+    }
+    lua_pushnumber(L, socket->m_ConnectedAt);
+    return 8;
 }
 
 int NativeStats(lua_State* L)
 {
     Socket* socket = Find(L);
-    if (!socket)
-    {
-        return 0;
-    }
-    PushStats(L, socket);
-    return 1;
+    return socket ? PushStats(L, socket) : 0;
 }
 
 int NativePause(lua_State* L)
@@ -193,49 +259,107 @@ int NativeSend(lua_State* L)
     return 1;
 }
 
-// take(budget_ms): begins an update, and says how many events it has.
-int NativeTake(lua_State* L)
+// Takes the event off that was shown. After its last one nobody needs to know its number.
+void Pop(lua_State* L, Browser* browser)
 {
-    Browser* browser = Self(L);
-    Tick(browser);
-    browser->m_Left = browser->m_Events.size();
-    bool is_bounded = lua_type(L, 1) == LUA_TNUMBER;
-    browser->m_Deadline = is_bounded ? emscripten_get_now() + lua_tonumber(L, 1) : 0;
-    lua_pushinteger(L, (lua_Integer)browser->m_Left);
-    return 1;
+    const Event& event = browser->m_Events.front();
+    int id = event.m_Id, kind = event.m_Kind;
+    browser->m_Events.pop_front();
+    browser->m_IsShown = false;
+    browser->m_Left--;
+    if (kind == EVENT_DISCONNECTED)
+    {
+        DeleteSocket(browser, id);
+    }
+    if (kind == EVENT_DISCONNECTED || kind == EVENT_TIMER)
+    {
+        Retire(L, id);
+    }
 }
 
-void TakeBack(Browser* browser)
+// What came of the update: the event under way stays, unless it was handed to its callback.
+int Settle(lua_State* L, Browser* browser, bool is_fine)
 {
-    if (browser->m_IsLent)
+    lua_rawgeti(L, lua_upvalueindex(TALLY), 1);
+    int handed = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    bool was_handed = browser->m_IsShown && handed == browser->m_Seen;
+    if (was_handed)
     {
-        browser->m_IsLent = false;
-        browser->m_Events.pop_front();
+        Pop(L, browser);
     }
+    else if (browser->m_IsShown)
+    {
+        browser->m_IsShown = false;
+        browser->m_Seen = handed;
+    }
+    return is_fine ? DONE : was_handed ? CALLBACK_RAISED : RAISED;
+}
+
+// update(drain, handler, budget_ms): see src/lua/calls.rs.
+int NativeUpdate(lua_State* L)
+{
+    Browser* browser = Self(L);
+    if (browser->m_Delivering)
+    {
+        return 0;
+    }
+    if (lua_type(L, 3) != LUA_TBOOLEAN)
+    {
+        Tick(browser);
+        browser->m_Left = browser->m_Events.size();
+        browser->m_Seen = 0;
+        bool is_bounded = lua_type(L, 3) == LUA_TNUMBER;
+        browser->m_Deadline = is_bounded ? emscripten_get_now() + lua_tonumber(L, 3) : 0;
+        if (browser->m_Left == 0)
+        {
+            lua_pushinteger(L, IDLE);
+            return 1;
+        }
+        for (int field = 1; field <= 2; field++)
+        {
+            lua_pushinteger(L, 0);
+            lua_rawseti(L, lua_upvalueindex(TALLY), field);
+        }
+    }
+    lua_settop(L, 2);
+    lua_pushvalue(L, 1);
+    browser->m_Delivering = L;
+    bool is_fine = lua_pcall(L, 0, 0, 2) == 0;
+    browser->m_Delivering = 0;
+    lua_pushinteger(L, Settle(L, browser, is_fine));
+    lua_insert(L, 3);
+    return lua_gettop(L) - 2;
 }
 
 // next(): id, message, type; the id of another event; or nothing.
 int NativeNext(lua_State* L)
 {
     Browser* browser = Self(L);
-    TakeBack(browser);
+    if (!browser->m_Delivering)
+    {
+        return 0;
+    }
+    if (browser->m_IsShown)
+    {
+        Pop(L, browser);
+    }
     if (browser->m_Left == 0 ||
         (browser->m_Deadline > 0 && emscripten_get_now() >= browser->m_Deadline))
     {
         return 0;
     }
-    browser->m_Left--;
     const Event& event = browser->m_Events.front();
-    browser->m_IsLent = true;
+    bool is_message = event.m_Kind == EVENT_MESSAGE;
     lua_pushinteger(L, event.m_Id);
-    if (event.m_Kind != EVENT_MESSAGE)
+    if (is_message)
     {
-        browser->m_Rare = event;
-        return 1;
+        lua_pushlstring(L, event.m_Text.data(), event.m_Text.size());
+        lua_pushinteger(L, event.m_Code);
     }
-    lua_pushlstring(L, event.m_Text.data(), event.m_Text.size());
-    lua_pushinteger(L, event.m_Code);
-    return 3;
+    browser->m_IsShown = true;
+    browser->m_Seen++;
+    return is_message ? 3 : 1;
 }
 
 void PushText(lua_State* L, const std::string& text)
@@ -243,62 +367,47 @@ void PushText(lua_State* L, const std::string& text)
     lua_pushlstring(L, text.data(), text.size());
 }
 
-// DISCONNECTED, the code, the reason, whether it was clean, and what stays known.
-int PushEnd(lua_State* L, Browser* browser)
-{
-    const Event& event = browser->m_Rare;
-    lua_pushinteger(L, EVENT_DISCONNECTED);
-    lua_pushinteger(L, event.m_Code);
-    PushText(L, event.m_Text);
-    lua_pushboolean(L, event.m_Clean);
-    lua_createtable(L, 0, 2);
-    std::map<int, Socket*>::iterator found = browser->m_Sockets.find(event.m_Id);
-    if (found != browser->m_Sockets.end())
-    {
-        PushStats(L, found->second);
-        lua_setfield(L, -2, "stats");
-        lua_pushnumber(L, Buffered(found->second));
-        lua_setfield(L, -2, "buffered");
-        delete found->second;
-        browser->m_Sockets.erase(found);
-    }
-    return 5;
-}
-
-// rare(): the event that is no message: EVENT_* and what there is to tell.
+// rare(): EVENT_* and what there is to tell of the event that is no message.
 int NativeRare(lua_State* L)
 {
     Browser* browser = Self(L);
-    const Event& event = browser->m_Rare;
+    if (!browser->m_IsShown)
+    {
+        return 0;
+    }
+    const Event& event = browser->m_Events.front();
+    lua_pushinteger(L, event.m_Kind);
     switch (event.m_Kind)
     {
     case EVENT_CONNECTED:
-        lua_pushinteger(L, EVENT_CONNECTED);
-        lua_createtable(L, 0, 2);
         PushText(L, event.m_Text);
-        lua_setfield(L, -2, "protocol");
         PushText(L, event.m_Other);
-        lua_setfield(L, -2, "extensions");
-        return 2;
+        return 3;
     case EVENT_ERROR:
-        lua_pushinteger(L, EVENT_ERROR);
         PushText(L, event.m_Text);
         lua_pushinteger(L, event.m_Code);
         PushText(L, event.m_Other);
         return 4;
-    default:
-        return PushEnd(L, browser);
+    case EVENT_DISCONNECTED:
+    {
+        Socket* socket = browser->m_Sockets[event.m_Id];
+        lua_pushinteger(L, event.m_Code);
+        PushText(L, event.m_Text);
+        lua_pushboolean(L, event.m_Clean);
+        lua_pushnumber(L, Buffered(socket));
+        return 5 + PushStats(L, socket);
     }
-}
-
-int NativeFinish(lua_State* L)
-{
-    TakeBack(Self(L));
-    return 0;
+    default:
+        return 1;
+    }
 }
 
 int NativeSleep(lua_State* L)
 {
+    if (Self(L)->m_Delivering)
+    {
+        return 0;
+    }
     return luaL_error(L, "a browser cannot wait: use callbacks, or a coroutine");
 }
 
@@ -355,36 +464,49 @@ void PushChunk(lua_State* L, const unsigned char* text, size_t size, const char*
     }
 }
 
-// What `require` of an embedded file calls: upvalue 1 is the file, upvalues 2 to 4 are what it is
-// called with: the module, `require`, and the table that has the native functions.
-int LoadFile(lua_State* L)
+// load(name): the function that an embedded file is, or nothing.
+int NativeLoad(lua_State* L)
 {
-    const EmbeddedFile* file = (const EmbeddedFile*)lua_touserdata(L, lua_upvalueindex(1));
-    lua_settop(L, 0);
-    const char* name = lua_pushfstring(L, "=websocket.%s", file->m_Name);
-    if (luaL_loadbuffer(L, (const char*)file->m_Text, file->m_Size, name) != 0)
+    const char* name = luaL_checkstring(L, 1);
+    for (size_t i = 0; i < sizeof(EMBEDDED_FILES) / sizeof(*EMBEDDED_FILES); i++)
     {
-        return lua_error(L);
+        const EmbeddedFile& file = EMBEDDED_FILES[i];
+        if (strcmp(file.m_Name, name) == 0)
+        {
+            PushChunk(L, file.m_Text, file.m_Size, lua_pushfstring(L, "=websocket.%s", name));
+            return 1;
+        }
     }
-    for (int upvalue = 2; upvalue <= 4; upvalue++)
-    {
-        lua_pushvalue(L, lua_upvalueindex(upvalue));
-    }
-    lua_call(L, 3, 1);
-    return 1;
+    return 0;
 }
 
 struct Native
 {
     const char* m_Name;
     lua_CFunction m_Function;
-    int m_Helper; // what is its upvalue 2: nothing, or the stack's index of a function
+    int m_Helper; // the stack's index of its helper; 0: none
 };
+
+// A list of the names, up to a null, as a field of the table at the stack's top.
+void SetList(lua_State* L, const char* field, const char* const* names)
+{
+    lua_newtable(L);
+    for (int i = 0; names[i]; i++)
+    {
+        lua_pushstring(L, names[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, field);
+}
 
 // Leaves the table of native functions. browser.lua's functions are at 1 (read) and 2 (miss).
 void PushNatives(lua_State* L)
 {
     const Native NATIVES[] = {
+        {"update", NativeUpdate, 0},
+        {"next", NativeNext, 0},
+        {"rare", NativeRare, 0},
+        {"send", NativeSend, 0},
         {"connect", NativeConnect, 1},
         {"close", NativeClose, 2},
         {"buffered", NativeBuffered, 0},
@@ -394,22 +516,24 @@ void PushNatives(lua_State* L)
         {"listen", NativeListen, 2},
         {"close_server", Nothing, 0},
         {"server_connections", Nothing, 0},
-        {"send", NativeSend, 0},
-        {"take", NativeTake, 0},
-        {"next", NativeNext, 0},
-        {"rare", NativeRare, 0},
-        {"finish", NativeFinish, 0},
+        {"set_timer", NativeSetTimer, 0},
+        {"cancel_timer", NativeCancelTimer, 0},
+        {"live", NativeLive, 0},
+        {"delivers", NativeDelivers, 0},
         {"sleep", NativeSleep, 0},
         {"fd", NativeDescriptor, 0},
+        {"stop", Nothing, 0},
         {"is_utf8", NativeIsUtf8, 0},
-        {"now", NativeNow, 0},
         {"parse_url", NativeParseUrl, 0},
         {"random", NativeRandom, 0},
-        {"stop", Nothing, 0},
+        {"now", NativeNow, 0},
+        {"load", NativeLoad, 0},
     };
     lua_newtable(L);
     int table = lua_gettop(L);
     PushBrowser(L);
+    lua_newtable(L); // the objects
+    lua_newtable(L); // the tally
     for (size_t i = 0; i < sizeof(NATIVES) / sizeof(*NATIVES); i++)
     {
         const Native& native = NATIVES[i];
@@ -418,10 +542,23 @@ void PushNatives(lua_State* L)
         {
             lua_pushvalue(L, native.m_Helper);
         }
-        lua_pushcclosure(L, native.m_Function, native.m_Helper ? 2 : 1);
+        else
+        {
+            lua_pushnil(L);
+        }
+        lua_pushvalue(L, table + 2);
+        lua_pushvalue(L, table + 3);
+        lua_pushcclosure(L, native.m_Function, 4);
         lua_setfield(L, table, native.m_Name);
     }
+    lua_setfield(L, table, "tally");
+    lua_setfield(L, table, "objects");
     lua_settop(L, table);
+    SetList(L, "connect_keys", KEYS_params);
+    SetList(L, "listen_keys", KEYS_listen_params);
+    SetList(L, "compression_keys", KEYS_compression);
+    SetList(L, "tls_keys", KEYS_tls);
+    SetList(L, "files", FILE_NAMES);
 }
 
 void PushConstants(lua_State* L)
@@ -429,6 +566,8 @@ void PushConstants(lua_State* L)
     lua_newtable(L);
     lua_pushstring(L, EMBEDDED_VERSION);
     lua_setfield(L, -2, "_VERSION");
+    lua_pushinteger(L, EVENT_TIMER);
+    lua_setfield(L, -2, "EVENT_TIMER"); // module.lua's own
     for (size_t i = 0; i < sizeof(EMBEDDED_CONSTANTS) / sizeof(*EMBEDDED_CONSTANTS); i++)
     {
         lua_pushinteger(L, EMBEDDED_CONSTANTS[i].m_Value);
@@ -436,34 +575,13 @@ void PushConstants(lua_State* L)
     }
 }
 
-// Makes every file available to `require`, where the loaders ask package.preload. The module is
-// at 1, the native functions at 2.
-void Embed(lua_State* L)
-{
-    lua_newtable(L);
-    lua_pushvalue(L, 2);
-    lua_setfield(L, 3, "native");
-    lua_getglobal(L, "package");
-    lua_getfield(L, 4, "preload");
-    for (size_t i = 0; i < sizeof(EMBEDDED_FILES) / sizeof(*EMBEDDED_FILES); i++)
-    {
-        const EmbeddedFile* file = &EMBEDDED_FILES[i];
-        lua_pushfstring(L, "websocket.%s", file->m_Name);
-        lua_pushlightuserdata(L, (void*)file);
-        lua_pushvalue(L, 1);
-        lua_getglobal(L, "require");
-        lua_pushvalue(L, 3);
-        lua_pushcclosure(L, LoadFile, 4);
-        lua_rawset(L, 5);
-    }
-    lua_settop(L, 1);
-}
 } // namespace
 
 extern "C" int luaopen_websocket(lua_State* L)
 {
     lua_settop(L, 0);
-    lua_getfield(L, LUA_REGISTRYINDEX, "websocket");
+    lua_pushlightuserdata(L, &g_Key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
     if (lua_istable(L, 1))
     {
         return 1; // a state has one
@@ -474,15 +592,12 @@ extern "C" int luaopen_websocket(lua_State* L)
     lua_call(L, 1, 2);
     PushNatives(L);
     PushChunk(L, MODULE_TEXT, sizeof(MODULE_TEXT), "=websocket");
-    lua_pushvalue(L, 3);
+    lua_insert(L, 3);
     PushConstants(L);
-    lua_call(L, 2, 1); // 3 the native functions, 4 the module
-    lua_replace(L, 1);
-    lua_replace(L, 2);
-    lua_settop(L, 2);
-    Embed(L);
-    lua_pushvalue(L, 1);
-    lua_setfield(L, LUA_REGISTRYINDEX, "websocket");
+    lua_call(L, 2, 1);
+    lua_pushlightuserdata(L, &g_Key);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
     return 1;
 }
 

@@ -51,17 +51,23 @@ using namespace websocket;
 
 typedef decltype(EmscriptenWebSocketMessageEvent::isText) Boolean; // int, later bool
 
-void Push(Socket* socket, int kind, int code, const std::string& text,
-          const std::string& other = std::string(), bool clean = false)
+void Push(Browser* browser, int id, int kind, int code, const std::string& text,
+          const std::string& other, bool clean)
 {
     Event event;
-    event.m_Id = socket->m_Id;
+    event.m_Id = id;
     event.m_Kind = kind;
     event.m_Code = code;
     event.m_Clean = clean;
     event.m_Text = text;
     event.m_Other = other;
-    socket->m_Browser->m_Events.push_back(event);
+    browser->m_Events.push_back(event);
+}
+
+void Push(Socket* socket, int kind, int code, const std::string& text,
+          const std::string& other = std::string(), bool clean = false)
+{
+    Push(socket->m_Browser, socket->m_Id, kind, code, text, other, clean);
 }
 
 // The last event of a socket.
@@ -249,6 +255,21 @@ websocket::Socket* websocket::NewSocket(Browser* browser, const char* url, const
     return socket;
 }
 
+void websocket::DeleteSocket(Browser* browser, int id)
+{
+    std::map<int, Socket*>::iterator found = browser->m_Sockets.find(id);
+    if (found != browser->m_Sockets.end())
+    {
+        delete found->second;
+        browser->m_Sockets.erase(found);
+    }
+}
+
+void websocket::NewTimer(Browser* browser, double delay)
+{
+    browser->m_Timers[++browser->m_LastId] = emscripten_get_now() + delay;
+}
+
 void websocket::Close(Socket* socket, int code, const char* reason)
 {
     if (socket->m_Phase == OPEN)
@@ -287,6 +308,16 @@ double websocket::Buffered(Socket* socket)
 void websocket::Tick(Browser* browser)
 {
     double now = emscripten_get_now();
+    std::map<int, double>& timers = browser->m_Timers;
+    for (std::map<int, double>::iterator at = timers.begin(); at != timers.end();)
+    {
+        std::map<int, double>::iterator timer = at++;
+        if (now >= timer->second)
+        {
+            Push(browser, timer->first, EVENT_TIMER, 0, std::string(), std::string(), false);
+            timers.erase(timer);
+        }
+    }
     for (std::map<int, Socket*>::iterator at = browser->m_Sockets.begin();
          at != browser->m_Sockets.end(); ++at)
     {

@@ -17,6 +17,7 @@ enum
     EVENT_DISCONNECTED = 1,
     EVENT_MESSAGE = 2,
     EVENT_ERROR = 3,
+    EVENT_TIMER = 4,
     TYPE_TEXT = 1,
     TYPE_BINARY = 2,
     ERROR_REMOTE_HOST_CLOSED = 1,
@@ -66,11 +67,13 @@ struct Socket
 struct Browser
 {
     std::map<int, Socket*> m_Sockets; // until their DISCONNECTED is delivered
+    std::map<int, double> m_Timers;    // when they are due, by emscripten_get_now
     std::deque<Event> m_Events;
-    Event m_Rare;
-    bool m_IsLent; // the first of m_Events was handed to Lua, and is to be taken away
-    size_t m_Left; // events that this update delivers
-    double m_Deadline;
+    bool m_IsShown;     // the first of m_Events is under way to its callback
+    size_t m_Left;      // events that this update delivers
+    int m_Seen;         // of this update: events that were shown
+    double m_Deadline;  // of this update; 0: none
+    void* m_Delivering; // the Lua thread whose `update` runs callbacks
     int m_LastId;
 };
 
@@ -81,6 +84,10 @@ void DeleteBrowser(Browser* browser);
 // Begins to connect after `delay`; both times in milliseconds. What comes of it are events.
 Socket* NewSocket(Browser* browser, const char* url, const char* protocols, double timeout,
                   double delay);
+// After its last event.
+void DeleteSocket(Browser* browser, int id);
+// The event TIMER after `delay` milliseconds. Takes the next number, as a socket does.
+void NewTimer(Browser* browser, double delay);
 // What is not open ends at once, as the script asked. `code` is one that browsers take.
 void Close(Socket* socket, int code, const char* reason);
 // Of an open socket; the browser queues it. Text must be UTF-8.

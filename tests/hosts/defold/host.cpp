@@ -7,8 +7,6 @@ extern "C" {
 #include <lualib.h>
 }
 
-bool host::g_KeepsLoaders = false;
-
 namespace
 {
 dmExtension::Description* g_Extensions = 0;
@@ -137,10 +135,7 @@ host::Context* host::NewContext()
     lua_State* L = luaL_newstate();
     context->m_L = L;
     luaL_openlibs(L);
-    if (!g_KeepsLoaders)
-    {
-        ReplaceLoaders(L);
-    }
+    ReplaceLoaders(L);
     if (getenv("HOST_INTERPRETS") && luaL_dostring(L, "if jit then jit.off() end") != 0)
     {
         Fail("jit.off failed");

@@ -49,6 +49,4 @@ std::string Field(Context* context, int instance, const char* name);
 // The lines that the engine's log got, and how many callbacks of the SDK exist.
 extern std::vector<std::string> g_Log;
 extern int g_Callbacks;
-// Contexts made from now on keep Lua's own package.loaders.
-extern bool g_KeepsLoaders;
 } // namespace host

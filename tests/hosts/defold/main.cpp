@@ -312,7 +312,6 @@ void Again(const char* url, const char*)
 // A browser-style object: its listener runs, and its error is logged with the stack.
 void Object(const char* url, const char*)
 {
-    g_KeepsLoaders = true; // until the module finds its own files without `require`
     Context* context = NewContext();
     int instance = NewInstance(context, LIFE, Argument(url, "object").c_str());
     Until(FieldIs(context, instance, "last", "1"), "a message", context);

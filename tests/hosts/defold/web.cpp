@@ -1,5 +1,4 @@
-// The stub host in a browser: runs the script that is its first argument with the second. With a
-// third package.loaders stay Lua's own, until the module finds its files without `require`.
+// The stub host in a browser: runs the script that is its first argument with the second.
 #include "host.h"
 
 #include <emscripten/emscripten.h>
@@ -34,7 +33,6 @@ int main(int count, char** arguments)
         printf("SCRIPT ARGUMENT\n");
         return 2;
     }
-    host::g_KeepsLoaders = count > 3;
     host::Start();
     g_Context = host::NewContext();
     g_Instance = host::NewInstance(g_Context, arguments[1], arguments[2]);
