@@ -15,3 +15,8 @@ files["tests/hosts/love"] = { std = "luajit+love" }
 files["examples/nvim"] = { std = "luajit", read_globals = { "vim" } }
 files["tests/hosts/nvim"] = { std = "luajit", globals = { "vim" } }
 files["tests/hosts/mpv"] = { std = "lua52", read_globals = { "mp" } }
+files["defold/browser.lua"] = { std = "min" }
+files["tests/hosts/defold/scripts"] = {
+  read_globals = { "websocket", "report", "delete_instance" },
+  globals = { "init", "update", "final" },
+}

@@ -46,7 +46,7 @@ comma := ,
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: rust
 rust:
@@ -77,6 +77,17 @@ install: build ## copy one Lua's library: make install LUA=5.4 LIBDIR=/usr/local
 	@mkdir -p "$(LIBDIR)"
 	cp build/lua$(LUAS)/$(MODULE) "$(LIBDIR)"
 
+.PHONY: dist-defold
+dist-defold: tools ## build/defold.zip, the extension for Defold, and a check that reads it
+	defold/dist
+	@$(MAKE) --no-print-directory build LUA=5.1
+	build/venv/bin/python tests/hosts/defold/package
+
+.PHONY: html5
+html5: tools ## the Defold extension in node and Chromium; needs emscripten
+	@$(MAKE) --no-print-directory build LUA=5.1
+	tests/hosts/defold/web
+
 .PHONY: tools
 tools: ## install what the tests need: apt, npm, and pip into build/venv
 	@tests/install
@@ -96,7 +107,7 @@ annotations: ## check the LuaCATS annotations against the examples
 .PHONY: format
 format: tools ## format Rust and Lua
 	cargo fmt
-	node_modules/.bin/stylua lua src/lua library examples tests benches
+	node_modules/.bin/stylua lua src/lua library examples tests benches defold
 
 .PHONY: bench
 bench: tools ## measure against other clients, side by side
