@@ -7,6 +7,10 @@ files["lua"] = { std = "min", read_globals = { coroutine = { fields = { "isyield
 files["lua/websocket/love.lua"] = { globals = { "love" } }
 files["lua/websocket/nvim.lua"] = { read_globals = { "vim" } }
 files["src/lua"] = { std = "min" }
+-- The loader runs on every Lua and in LÖVE.
+files["dist/websocket.lua"] = { std = "min", read_globals = { "jit", "love" } }
+files["dist/mpv"] = { std = "lua52", read_globals = { "mp" } }
+files["dist/nvim"] = { std = "luajit", read_globals = { "vim" } }
 -- Declarations: nothing has a body, nothing is used.
 files["library"] = { ignore = { "212", "241", "431" }, max_line_length = false }
 files["tests/lua"] = { std = "max+busted" }

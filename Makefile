@@ -88,6 +88,24 @@ html5: tools ## the Defold extension in node and Chromium; needs emscripten
 	@$(MAKE) --no-print-directory build LUA=5.1
 	tests/hosts/defold/web
 
+.PHONY: install-c
+install-c: rust ## libwebsocket.a, .so and websocket.h for one Lua: make install-c LUA=5.4 PREFIX=/usr/local
+	@test "$(words $(LUAS))" = 1 || { echo "make install-c needs LUA, one version" >&2; exit 1; }
+	@tests/openssl-feature --explain
+	@DESTDIR="$(DESTDIR)" dist/install-c $(LUAS) "$(PREFIX)"
+
+.PHONY: dist
+dist: rust ## build/dist: libraries for every Linux, archives for LÖVE, Neovim and mpv; installs what it needs
+	@dist/build
+
+.PHONY: test-dist
+test-dist: tools ## test what make dist has made
+	@tests/dist/run
+
+.PHONY: cross-check
+cross-check: rust ## check that the Rust compiles for Windows, macOS, iOS, Android, FreeBSD and musl
+	@dist/cross-check
+
 .PHONY: tools
 tools: ## install what the tests need: apt, npm, and pip into build/venv
 	@tests/install
@@ -107,7 +125,7 @@ annotations: ## check the LuaCATS annotations against the examples
 .PHONY: format
 format: tools ## format Rust and Lua
 	cargo fmt
-	node_modules/.bin/stylua lua src/lua library examples tests benches defold
+	node_modules/.bin/stylua lua src/lua library examples tests benches defold dist
 
 .PHONY: bench
 bench: tools ## measure against other clients, side by side
