@@ -132,7 +132,8 @@ describe("a finalizer", function()
         end)
       end
       local messages = 0
-      connection = websocket.connect(arg[1], { headers = { a = { "1", "2" } } }, function(_, _, data)
+      local params = { headers = { a = { "1", "2" } } }
+      connection = websocket.connect(arg[1], params, function(_, _, data)
         litter()
         if data.event == websocket.EVENT_MESSAGE then
           messages = messages + 1

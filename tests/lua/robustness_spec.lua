@@ -232,7 +232,7 @@ describe("the module", function()
     it("loses no message but the one under way, and keeps their order", function()
       local connection, events = connect()
       local sent, lost = 0, 0
-      local instruction, fired = 0, nil
+      local instruction, fired = 0
       repeat
         instruction = instruction + 1
         for _ = 1, 2 do
@@ -259,7 +259,7 @@ describe("the module", function()
     end)
 
     it("comes to every connection's end", function()
-      local instruction, fired = 0, nil
+      local instruction, fired = 0
       repeat
         instruction = instruction + 1
         local events = recorder.new()
@@ -285,7 +285,7 @@ describe("the module", function()
   end)
 
   it("that is interrupted at any instruction of `connect` leaves nothing", function()
-    local instruction, fired = 0, nil
+    local instruction, fired = 0
     repeat
       instruction = instruction + 1
       local params = { headers = { a = { "1" } }, tls = {}, compression = { level = 1 } }

@@ -442,6 +442,7 @@ describe("straight-line code", function()
       local named = tonumber(message:match("stream_spec%.lua:(%d+):"))
       assert.is_truthy(named and named >= line and named <= line + 3, message)
     end
+    -- luacheck: push no max line length
     -- stylua: ignore start
     message_at_this_line("bad argument #1 'url' (string expected, got table)", function() local a = websocket.open({}) return a end)
     message_at_this_line("bad argument #2 'params' (table or nil expected, got number)", function() local a = websocket.open("ws://localhost", 5) return a end)
@@ -449,6 +450,7 @@ describe("straight-line code", function()
     message_at_this_line("bad argument #1 'timeout_ms'", function() local a = connection:receive("x") return a end)
     message_at_this_line("bad argument #1 'timeout_ms'", function() local a = connection:receive(0 / 0) return a end)
     -- stylua: ignore end
+    -- luacheck: pop
     connection:disconnect()
     connection:receive()
   end)
