@@ -4,8 +4,8 @@
 //!
 //! loom knows sequential consistency of fences alone: its `SeqCst` accesses are no stronger than
 //! acquire and release. So those that rely on the one total order of all `SeqCst` accesses are
-//! called by name here, [`store_in_order`] and [`load_in_order`], and loom sees a fence at each:
-//! behind the store, before the load. For the one question that they are for, "whichever of us
+//! called by name here, [`store_in_order`] and [`load_in_order`], and loom sees a fence before the
+//! load, behind the store that came before it. For the one question that they are for, "whichever of us
 //! stores last sees the other's store", both say the same (C++20 [atomics.order]).
 
 #[cfg(not(websocket_loom))]
@@ -36,10 +36,7 @@ pub fn store_in_order<A: Atomic>(atomic: &A, value: A::Value) {
     #[cfg(not(websocket_loom))]
     atomic.store_with(value, Ordering::SeqCst);
     #[cfg(websocket_loom)]
-    {
-        atomic.store_with(value, Ordering::Release);
-        loom::sync::atomic::fence(Ordering::SeqCst);
-    }
+    atomic.store_with(value, Ordering::Release);
 }
 
 /// The load that belongs to [`store_in_order`].
@@ -107,9 +104,7 @@ pub mod channel {
 
     fn locked<T, R>(messages: &Mutex<VecDeque<T>>, with: impl FnOnce(&mut VecDeque<T>) -> R) -> R {
         atomic::fence(atomic::Ordering::SeqCst);
-        let result = with(&mut messages.lock().expect("loom stops at a panic"));
-        atomic::fence(atomic::Ordering::SeqCst);
-        result
+        with(&mut messages.lock().expect("loom stops at a panic"))
     }
 
     impl<T> Sender<T> {

@@ -8,7 +8,10 @@ use std::sync::Arc as StdArc;
 
 use bytes::Bytes;
 use loom::{
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 use websocket::{
@@ -173,6 +176,31 @@ fn two_rings_at_once_wake() {
         desk.send(1, true);
         assert_eq!(desk.work(1), [1]);
         other.join().expect("ringing does not panic");
+    });
+}
+
+/// As a host's wish to end the connection is.
+#[test]
+fn what_was_written_before_a_ring_is_seen() {
+    every_interleaving(4, || {
+        let desk = Desk::new();
+        let wish = Arc::new(AtomicBool::new(false));
+        let worker = {
+            let (desk, wish) = (Arc::clone(&desk), Arc::clone(&wish));
+            thread::spawn(move || {
+                loop {
+                    desk.bell.answer();
+                    if wish.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    desk.sleeper.sleep();
+                }
+            })
+        };
+        desk.bell.ring();
+        wish.store(true, Ordering::Relaxed);
+        desk.bell.ring();
+        worker.join().expect("the worker does not panic");
     });
 }
 
