@@ -233,6 +233,8 @@ impl Host {
         assert_eq!(accepted, expected, "a message taken in {state:?}");
         self.moved = true;
         if accepted {
+            let waits = self.session.has_unsent() || self.session.holds();
+            assert!(waits, "a message that is not unsent");
             self.sent.messages += 1;
             self.sent.unsent += message.len();
             pipes.outgoing.wire.sent.push_back(message);
