@@ -135,6 +135,11 @@ bench: tools ## measure against other clients, side by side
 autobahn: tools build ## the Autobahn test suite, as client and as server
 	@tests/autobahn/run
 
+.PHONY: simulate
+simulate: ## lives of connections on a simulated network, for SECONDS=60; SEED=1 replays one, step by step
+	@SECONDS="$(SECONDS)" SEED="$(SEED)" cargo test $(CARGO_FLAGS) --no-default-features \
+	  --profile simulation --test simulation -- --nocapture
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for SECONDS=60
 	@fuzz/run $(SECONDS)

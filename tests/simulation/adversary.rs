@@ -65,8 +65,8 @@ impl Adversary {
             acts: VecDeque::new(),
             writing: Vec::new(),
             written: 0,
-            next_at: rng.u64(..100 * MS),
-            gap: 1 << rng.u32(10..28),
+            next_at: rng.u64(..10 * MS),
+            gap: 1 << rng.u32(10..25),
             reads: rng.u8(..8) > 0,
             answers: rng.bool(),
             ends: [Ending::Never, Ending::End, Ending::Reset][rng.usize(..3)],
@@ -74,7 +74,7 @@ impl Adversary {
         for _ in 0..rng.u32(..12) {
             adversary.behave(limit, rng);
         }
-        for _ in 0..rng.u32(..3) {
+        for _ in 0..rng.u32(..4).min(2) {
             let sin = rng.u8(..SINS);
             adversary.sin(sin, limit, rng);
             if sin == HALF {

@@ -1,7 +1,6 @@
 //! One end that has a [`Session`]: a driver's round as `link` walks it, and a host with habits.
 
 use std::{
-    collections::VecDeque,
     io,
     time::{Duration, Instant},
 };
@@ -21,6 +20,7 @@ use crate::{
     network::{MS, NEVER, Pipe, Read, Time},
     observer::What,
     plan::Habits,
+    script::Script,
 };
 
 /// As much is framed ahead as one write takes, in bytes; and what one write has at most.
@@ -66,18 +66,6 @@ pub struct Host {
     moved: bool,
 }
 
-/// What the host is about to do.
-struct Script {
-    next_at: Time,
-    /// Messages that the session has not got.
-    queue: VecDeque<Message>,
-    /// A Close behind them.
-    close: Option<(u16, String)>,
-    /// The host has said that it wants the end, and until it has, whether it does.
-    wants_end: bool,
-    says_so: bool,
-}
-
 /// What the session has accepted.
 #[derive(Default)]
 struct Sent {
@@ -93,14 +81,8 @@ impl Host {
             base,
             model: Model::new(role, &habits.times),
             pings: Pings::new(&habits.times),
+            script: Script::new(&habits),
             habits,
-            script: Script {
-                next_at: 0,
-                queue: VecDeque::new(),
-                close: None,
-                wants_end: false,
-                says_so: false,
-            },
             paused_until: 0,
             sent: Sent::default(),
             half_closed: false,
@@ -118,6 +100,7 @@ impl Host {
         let inflow = self.read(now, pipes, rng);
         self.tick(now, inflow);
         if inflow == Inflow::More && !self.session.is_over() {
+            self.idle = 0;
             return Step::More;
         }
         self.write(now, pipes, rng);
@@ -193,55 +176,20 @@ impl Host {
     fn act(&mut self, now: Time, rng: &mut Rng) {
         if now >= self.script.next_at {
             self.moved = true;
-            self.next_act(now, rng);
+            if let Some(by) = self.script.act(&self.habits, now, rng) {
+                self.abandon(by, now);
+            }
         }
         if self.script.says_so {
             self.want_close(now);
         }
     }
 
-    fn next_act(&mut self, now: Time, rng: &mut Rng) {
-        let habits = &mut self.habits;
-        if self.script.wants_end {
-            // Too late, all of it.
-            self.script.next_at = NEVER;
-            self.script
-                .queue
-                .push_back(Message::random(rng, Sizes::Small));
-            return;
-        }
-        if habits.acts == 0 || rng.u8(..) < habits.hasty {
-            self.script.next_at = now + rng.u64(..=habits.gap);
-            return self.want_end(now, rng);
-        }
-        habits.acts -= 1;
-        self.script.next_at = now + rng.u64(..=habits.gap);
-        let burst = if rng.u8(..16) == 0 { 40 } else { 4 };
-        for _ in 0..rng.u32(..burst) {
-            let message = Message::random(rng, habits.sizes);
-            self.script.queue.push_back(message);
-        }
-    }
-
-    /// The host has had enough.
-    fn want_end(&mut self, now: Time, rng: &mut Rng) {
-        self.script.wants_end = true;
-        // Where its Close has to wait, its time counts.
-        self.script.says_so = rng.bool() || !self.script.queue.is_empty();
-        let goes_away = rng.u8(..) < self.habits.abandons;
-        if goes_away {
-            let by = now + rng.u64(..500 * MS);
-            let until = self.at(by);
-            let at = self.at(now);
-            self.call(Call::Abandon, |it| it.abandon(until, at));
-            self.model.abandon(by, now);
-            if rng.bool() {
-                return;
-            }
-        }
-        let code = [1000, 1000, 1001, 3000, 4999][rng.usize(..5)];
-        let reason = ["", "", "done", "à bientôt, "][rng.usize(..4)].repeat(rng.usize(1..13));
-        self.script.close = Some((code, reason));
+    /// The host goes away.
+    fn abandon(&mut self, by: Time, now: Time) {
+        let (until, at) = (self.at(by), self.at(now));
+        self.call(Call::Abandon, |it| it.abandon(until, at));
+        self.model.abandon(by, now);
     }
 
     fn want_close(&mut self, now: Time) {
@@ -254,7 +202,7 @@ impl Host {
 
     /// Gives the session what it has room for; then the Close.
     fn pump(&mut self, now: Time, pipes: &mut Pipes, rng: &mut Rng) {
-        while !self.session.is_full()
+        while (self.habits.greedy || !self.session.is_full())
             && let Some(message) = self.script.queue.pop_front()
         {
             self.send(message, pipes, rng);
@@ -285,12 +233,15 @@ impl Host {
         assert_eq!(accepted, expected, "a message taken in {state:?}");
         self.moved = true;
         if accepted {
+            let waits = self.session.has_unsent() || self.session.holds();
+            assert!(waits, "a message that is not unsent");
             self.sent.messages += 1;
             self.sent.unsent += message.len();
             pipes.outgoing.wire.sent.push_back(message);
-            // What compresses takes less than it has bytes.
             let ahead = FULL + message.len();
-            let fits = pipes.outgoing.wire.observer.compresses() || self.sent.unsent <= ahead;
+            // What compresses takes less than it has bytes.
+            let any = self.habits.greedy || pipes.outgoing.wire.observer.compresses();
+            let fits = any || self.sent.unsent <= ahead;
             assert!(fits, "{} bytes are framed ahead", self.sent.unsent);
         }
     }
@@ -424,9 +375,7 @@ impl Host {
             return;
         }
         let (before, late) = (self.state(), self.model.is_late(now));
-        if inflow == Inflow::Stalled {
-            self.pings.heard(now);
-        }
+        self.pings.watch(inflow == Inflow::Stalled, now);
         self.call(Call::Tick, |it| it.tick(at, inflow));
         if self.session.is_over() && !late {
             let fair = inflow == Inflow::Dry && self.pings.may_time_out(now);
@@ -444,7 +393,8 @@ impl Host {
     fn hang_up(&mut self, pipes: &mut Pipes) {
         let due = self.model.role == Role::Server
             && self.model.violation.is_some()
-            && self.model.said_close;
+            && self.model.said_close
+            && !self.session.holds();
         assert_eq!(self.session.hangs_up(), due, "whether it hangs up");
         if due && !self.half_closed {
             self.half_closed = true;
@@ -483,6 +433,7 @@ impl Host {
         self.call(Call::Commit, |it| it.commit_close(at));
         self.call(Call::Tick, |it| it.tick(at, Inflow::Dry));
         self.call(Call::Abandon, |it| it.abandon(at, at));
+        self.call(Call::Ended, |it| it.ended(Error::Dropped(it.stage())));
         let late = Message::random(&mut Rng::with_seed(now), Sizes::Small);
         assert!(!self.session.send_copy(late.kind(), late.bytes()));
         assert!(!self.session.send(late.kind(), late.shared()));

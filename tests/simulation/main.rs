@@ -14,8 +14,10 @@ mod model;
 mod network;
 mod observer;
 mod plan;
+mod script;
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     panic::catch_unwind,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -61,6 +63,15 @@ fn connections_live_as_the_rfc_says() {
 fn a_seed_replays() {
     for seed in 0..50 {
         assert_eq!(live(seed, false), live(seed, false), "SEED={seed}");
+    }
+}
+
+/// What is not lived through is not tested.
+#[test]
+fn connections_end_in_every_way() {
+    let codes: BTreeSet<u16> = (0..800).flat_map(|seed| live(seed, false).codes).collect();
+    for code in [1000, 1001, 1002, 1005, 1006, 1007, 1009, 3000, 4999] {
+        assert!(codes.contains(&code), "{code} is not among {codes:?}");
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Habits {
     pub times: Times,
     pub max_message_size: usize,
     pub sizes: Sizes,
+    /// It does not ask whether enough is framed.
+    pub greedy: bool,
     /// What it does before it wants the end.
     pub acts: u8,
     /// How long it waits between two acts at most.
@@ -68,7 +70,7 @@ impl Plan {
         };
         Self {
             habits: [habits(0), habits(1)],
-            weather: [(); 2].map(|()| Weather::random(rng)),
+            weather: [(); 2].map(|()| Weather::random(rng, sizes)),
             deflate,
             resets: rng.bool(),
         }
@@ -101,6 +103,7 @@ impl Habits {
             times: times(rng),
             max_message_size: 0,
             sizes,
+            greedy: rng.u8(..8) == 0,
             acts: rng.u8(..16),
             gap: 1 << rng.u32(10..28),
             pauses: rarely(rng, 40),
@@ -112,11 +115,12 @@ impl Habits {
 }
 
 impl Weather {
-    fn random(rng: &mut Rng) -> Self {
+    fn random(rng: &mut Rng, sizes: Sizes) -> Self {
         Self {
             delay: (rng.u64(..=20) * MS / 4, 1 << rng.u32(..27)),
             window: match rng.u8(..8) {
-                0 => 1 << rng.u32(2..10),
+                // For much it would take too long.
+                0 if sizes == Sizes::Small => 1 << rng.u32(4..10),
                 _ => 1 << rng.u32(10..20),
             },
             crumbs: if rng.bool() { rng.u32(..60) } else { 0 },
@@ -141,10 +145,10 @@ fn cut(rng: &mut Rng) -> Option<(Cut, After)> {
 fn times(rng: &mut Rng) -> Times {
     let ms = |ms| Duration::from_nanos(ms * MS);
     Times {
-        close_timeout: match rng.u8(..8) {
+        close_timeout: match rng.u8(..16) {
             0 => Duration::ZERO,
             1 => Duration::from_nanos(1),
-            2..5 => ms(rng.u64(1..50)),
+            2..6 => ms(rng.u64(1..50)),
             _ => ms(rng.u64(50..3000)),
         },
         ping_interval: rng.bool().then(|| ms(rng.u64(20..500))),
