@@ -75,12 +75,11 @@ macro_rules! slots {
 macro_rules! slots_with {
     ($($name:ident)*) => {
         slots! {
-            lua_checkstack lua_close lua_createtable lua_error lua_gc lua_getallocf
-            lua_getmetatable lua_gettable lua_gettop lua_newthread lua_next lua_pushboolean
-            lua_pushcclosure lua_pushinteger lua_pushlightuserdata lua_pushlstring lua_pushnil
-            lua_pushnumber lua_pushstring lua_pushvalue lua_rawget lua_rawgeti lua_rawset
-            lua_setfield lua_setmetatable lua_settable lua_settop lua_toboolean lua_tolstring
-            lua_topointer lua_tothread lua_touserdata lua_type lua_typename lua_xmove luaL_ref
+            lua_concat lua_createtable lua_error lua_gethook lua_gethookcount lua_gethookmask
+            lua_gettop lua_next lua_pushboolean lua_pushcclosure lua_pushinteger
+            lua_pushlightuserdata lua_pushlstring lua_pushnil lua_pushnumber lua_pushstring
+            lua_pushvalue lua_rawget lua_rawgeti lua_rawset lua_rawseti lua_setfield
+            lua_setmetatable lua_settop lua_toboolean lua_tolstring lua_touserdata lua_type
             $($name)*
         }
     };
@@ -88,37 +87,32 @@ macro_rules! slots_with {
 
 #[cfg(any(feature = "lua51", feature = "luajit"))]
 slots_with! {
-    luaL_callmeta luaL_error luaL_getmetafield luaL_loadbuffer lua_concat lua_cpcall lua_getinfo
-    lua_getstack lua_insert lua_isnumber lua_isstring lua_newuserdata lua_pcall lua_pushfstring
-    lua_pushthread lua_rawequal lua_remove lua_replace lua_setfenv lua_sethook lua_tonumber
+    luaL_error luaL_loadbuffer lua_call lua_checkstack lua_insert lua_isnumber lua_newuserdata
+    lua_pcall lua_pushfstring lua_pushthread lua_tonumber
 }
 
 #[cfg(feature = "lua52")]
 slots_with! {
-    luaL_callmeta luaL_checkstack luaL_error luaL_getmetafield luaL_loadbufferx luaL_traceback
-    lua_absindex lua_insert lua_isstring lua_newuserdata lua_pcallk lua_pushfstring lua_rawgetp
-    lua_rawsetp lua_remove lua_replace lua_setupvalue lua_tonumberx
+    luaL_loadbufferx lua_callk lua_insert lua_newuserdata lua_pcallk lua_rawgetp lua_rawsetp
+    lua_tonumberx lua_tothread
 }
 
 #[cfg(feature = "lua53")]
 slots_with! {
-    luaL_checkstack luaL_loadbufferx luaL_tolstring luaL_traceback lua_absindex lua_copy
-    lua_isinteger lua_newuserdata lua_pcallk lua_rawgetp lua_rawsetp lua_rotate lua_setupvalue
-    lua_tointegerx lua_tonumberx
+    luaL_loadbufferx lua_callk lua_newuserdata lua_pcallk lua_rawgetp lua_rawsetp lua_rotate
+    lua_tointegerx lua_tonumberx lua_tothread
 }
 
 #[cfg(feature = "lua54")]
 slots_with! {
-    luaL_checkstack luaL_loadbufferx luaL_tolstring luaL_traceback lua_absindex lua_copy
-    lua_isinteger lua_newuserdatauv lua_pcallk lua_rawgetp lua_rawsetp lua_rotate lua_setupvalue
-    lua_tointegerx lua_tonumberx
+    luaL_loadbufferx lua_callk lua_newuserdatauv lua_pcallk lua_rawgetp lua_rawsetp lua_rotate
+    lua_tointegerx lua_tonumberx lua_tothread
 }
 
 #[cfg(feature = "lua55")]
 slots_with! {
-    luaL_checkstack luaL_loadbufferx luaL_tolstring luaL_traceback lua_absindex lua_copy
-    lua_isinteger lua_newuserdatauv lua_pcallk lua_pushexternalstring lua_rawgetp lua_rawsetp
-    lua_rotate lua_setupvalue lua_tointegerx lua_tonumberx
+    luaL_loadbufferx lua_callk lua_newuserdatauv lua_pcallk lua_rawgetp lua_rawsetp lua_rotate
+    lua_tointegerx lua_tonumberx lua_tothread
 }
 
 /// The Lua that this library is built for.
@@ -196,7 +190,18 @@ fn try_to_fill() -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What Lua 5.5 has and 5.4 has not: our slots do not tell the two apart.
+const NEW_IN_5_5: &CStr = c"lua_pushexternalstring";
+
 fn find_all(host: HMODULE) -> Result<[usize; NAMES.len()], Refusal> {
+    let is_5_5 = find(host, NEW_IN_5_5).is_some();
+    if (cfg!(feature = "lua54") && is_5_5) || (cfg!(feature = "lua55") && !is_5_5) {
+        let (name, other) = (Name::of(host), if is_5_5 { "5.5" } else { "older" });
+        return Err(Refusal::new(
+            host,
+            format_args!("it is built for {VERSION}, and the Lua in {name} is {other}"),
+        ));
+    }
     let mut functions = [0; NAMES.len()];
     for (function, name) in functions.iter_mut().zip(NAMES) {
         *function = find(host, name).map_or(0, |found| found as usize);

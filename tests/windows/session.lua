@@ -3,12 +3,15 @@
 local websocket = require("websocket")
 
 local received, refused
-local server = assert(websocket.listen({}, function(_, connection, data)
+
+-- It is about Lua's C API, not about how busy the machine is.
+local PATIENT = { timeout = 60000 }
+local server = assert(websocket.listen(PATIENT, function(_, connection, data)
   if data.event == websocket.EVENT_MESSAGE then
     connection:send(data.message, { type = data.type })
   end
 end))
-websocket.connect(server.url, nil, function(_, connection, data)
+websocket.connect(server.url, PATIENT, function(_, connection, data)
   if data.event == websocket.EVENT_CONNECTED then
     connection:send(("hello"):rep(1000), { type = websocket.DATA_TYPE_TEXT })
   elseif data.event == websocket.EVENT_MESSAGE then

@@ -15,13 +15,13 @@ local function until_true(condition, what)
 end
 
 local accepted, messages
-local server = assert(websocket.listen({}, function(_, connection, data)
+local server = assert(websocket.listen({ timeout = 60000 }, function(_, connection, data)
   if data.event == websocket.EVENT_CONNECTED then
-    accepted = connection
+    accepted = accepted or connection
   end
 end))
 messages = 0
-local connection = websocket.connect(server.url, nil, function(_, _, data)
+local connection = websocket.connect(server.url, { timeout = 60000 }, function(_, _, data)
   if data.event == websocket.EVENT_MESSAGE then
     messages = messages + 1
   end
@@ -53,6 +53,20 @@ while messages < 1100 do
 end
 -- A loop that waits for it costs nothing, and ends a wait like any other event.
 assert(not windows.readable(fd, 0.2), "readable while nothing waits")
+-- A timer of the script rings it too.
+local answer
+coroutine.wrap(function()
+  local stream = assert(websocket.open(server.url, { timeout = 60000 }))
+  answer = { stream:receive(200) }
+  stream:disconnect()
+end)()
+local deadline = windows.monotime() + 20
+while not answer do
+  assert(windows.monotime() < deadline, "no timer rings")
+  assert(windows.readable(fd, 20), "not readable when a timer is due")
+  websocket.update()
+end
+assert(answer[1] == nil and answer[2] == "timeout", answer[2])
 accepted:disconnect()
 assert(windows.readable(fd, 20), "not readable while an end waits")
 connection:disconnect()
