@@ -154,7 +154,9 @@ impl Engine {
             lead: RefCell::default(),
             rest: Rest {
                 sleep: RefCell::new(sleep),
+                is_watched: Cell::default(),
                 alarm: RefCell::default(),
+                first_timer: Cell::default(),
             },
             ready: RefCell::default(),
             update: Update::default(),

@@ -1,7 +1,7 @@
 //! Where a host waits: in the engine's own sleep, or for a descriptor.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
     time::{Duration, Instant},
 };
@@ -19,8 +19,11 @@ const ALARM: Token = Token(2);
 
 pub(super) struct Rest {
     pub sleep: RefCell<Sleep>,
-    /// There once somebody watches the descriptor.
+    /// Somebody watches the descriptor: then there is an alarm.
+    pub is_watched: Cell<bool>,
     pub alarm: RefCell<Option<Alarm>>,
+    /// When the first timer is due, for a look at every update.
+    pub first_timer: Cell<Option<Instant>>,
 }
 
 impl Engine {
@@ -51,8 +54,10 @@ impl Engine {
             if more {
                 continue;
             }
-            let timer = self.timers.borrow().first().map(|(due, _)| due);
-            let until = [deadline, timer].into_iter().flatten().min();
+            let until = [deadline, self.rest.first_timer.get()]
+                .into_iter()
+                .flatten()
+                .min();
             let left = until.map(|until| until.saturating_duration_since(now));
             let woken = self.rest.sleep.borrow_mut().sleep(left)?;
             match woken {
@@ -72,6 +77,7 @@ impl Engine {
         if !self.is_watched() {
             let alarm = Alarm::new(self.workers.events(), ALARM)?;
             *self.rest.alarm.borrow_mut() = Some(alarm);
+            self.rest.is_watched.set(true);
             self.set_alarm();
         }
         let queue = self.workers.events();
@@ -83,21 +89,23 @@ impl Engine {
     }
 
     pub(super) fn is_watched(&self) -> bool {
-        self.rest.alarm.borrow().is_some()
+        self.rest.is_watched.get()
     }
 
     /// Whether a timer is due now.
     pub(super) fn is_due(&self) -> bool {
-        let first = self.timers.borrow().first();
-        first.is_some_and(|(due, _)| due <= Instant::now())
+        let first = self.rest.first_timer.get();
+        first.is_some_and(|due| due <= Instant::now())
     }
 
+    /// The timers have changed, or the alarm may have rung.
     pub(super) fn set_alarm(&self) {
+        let first = self.timers.borrow().first().map(|(due, _)| due);
+        self.rest.first_timer.set(first);
         if let Some(alarm) = &mut *self.rest.alarm.borrow_mut() {
-            let first = self.timers.borrow().first();
             // A timerfd takes every time. Where a kqueue's timer has no memory left, the next
             // update is the next try.
-            let _ = alarm.set(first.map(|(due, _)| due));
+            let _ = alarm.set(first);
         }
     }
 }

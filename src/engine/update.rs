@@ -78,6 +78,7 @@ enum Shown {
 
 impl Engine {
     /// Whether an update would find nothing to do.
+    #[inline]
     pub fn is_idle(&self) -> bool {
         self.ready.borrow().is_empty()
             && self.quiet.borrow().is_empty()
@@ -103,8 +104,8 @@ impl Engine {
         update.deadline.set(deadline);
         update.has_delivered.set(false);
         update.has_rung.set(false);
-        let has_timers = !self.timers.borrow().is_empty();
-        update.timers_until.set(has_timers.then(Instant::now));
+        let first = self.rest.first_timer.get();
+        update.timers_until.set(first.map(|_| Instant::now()));
         !ready.is_empty() || self.due_timer().is_some()
     }
 
@@ -128,12 +129,18 @@ impl Engine {
     /// The next event of this update, as its owner.
     #[allow(clippy::should_implement_trait)] // nothing iterates over what a callback may change
     pub fn next(&self) -> Option<(Id, Delivery)> {
-        let id = match self.front() {
-            Front::None => return None,
-            Front::Message { id, .. } | Front::Event { id, .. } | Front::Timer { id } => id,
-        };
-        let event = self.pop();
-        Some((id, event.map_or(Delivery::Timer, Delivery::Event)))
+        match self.front() {
+            Front::None => None,
+            Front::Timer { id } => {
+                self.pop();
+                Some((id, Delivery::Timer))
+            }
+            Front::Message { .. } | Front::Event { .. } => {
+                self.update.shown.set(Shown::Nothing);
+                let (id, event) = self.take_event()?;
+                Some((id, Delivery::Event(event)))
+            }
+        }
     }
 
     /// The next event of this update, which stays first until [`pop`](Self::pop).
@@ -148,6 +155,11 @@ impl Engine {
             return self.front_timer(is_late);
         }
         update.shown.set(Shown::Event);
+        self.front_event()
+    }
+
+    #[inline]
+    fn front_event(&self) -> Front {
         let ready = self.ready.borrow();
         match ready.front() {
             None => Front::None,
@@ -182,29 +194,62 @@ impl Engine {
         }
     }
 
-    /// Takes off what [`front`](Self::front) gave. None: that was a timer, or nothing.
-    #[inline]
-    pub fn pop(&self) -> Option<Event> {
-        let update = &self.update;
-        match update.shown.take() {
-            Shown::Nothing => return None,
-            Shown::Timer(id) => {
-                self.timers.borrow_mut().cancel(id);
-                update.has_rung.set(true);
-                update.has_delivered.set(true);
-                return None;
-            }
-            Shown::Event => {}
+    /// What [`front`](Self::front) gave, whatever the time is now.
+    pub fn shown(&self) -> Front {
+        match self.update.shown.get() {
+            Shown::Nothing => Front::None,
+            Shown::Timer(id) => Front::Timer { id },
+            Shown::Event => self.front_event(),
         }
-        let (id, event) = self.ready.borrow_mut().pop_front()?;
+    }
+
+    /// Takes off what [`front`](Self::front) gave. The number if that was the last of it: of a
+    /// connection's DISCONNECTED, or a timer.
+    #[inline]
+    pub fn pop(&self) -> Option<Id> {
+        match self.update.shown.take() {
+            Shown::Nothing => None,
+            Shown::Timer(id) => {
+                self.cancel_timer(id);
+                self.update.has_rung.set(true);
+                self.update.has_delivered.set(true);
+                Some(id)
+            }
+            Shown::Event => self.drop_event(),
+        }
+    }
+
+    /// As [`take_event`](Self::take_event), but a message is not moved before it is dropped.
+    #[inline]
+    fn drop_event(&self) -> Option<Id> {
+        let mut ready = self.ready.borrow_mut();
+        if let Some((id, Event::Message(_, payload))) = ready.front() {
+            self.count_delivered(*id, message_cost(payload));
+            ready.pop_front();
+            self.count_off();
+            return None;
+        }
+        drop(ready);
+        let (id, event) = self.take_event()?;
+        matches!(event, Event::Disconnected(_)).then_some(id)
+    }
+
+    #[inline]
+    fn count_off(&self) {
+        let update = &self.update;
         update.has_delivered.set(true);
         update.left.set(update.left.get().saturating_sub(1));
+    }
+
+    fn take_event(&self) -> Option<(ConnectionId, Event)> {
+        self.count_off();
+        let (id, event) = self.ready.borrow_mut().pop_front()?;
         match &event {
             Event::Message(_, payload) => self.count_delivered(id, message_cost(payload)),
             Event::Disconnected(_) => self.forget(id),
             Event::Connected(_) | Event::Error(_) => {}
         }
-        Some(event)
+        Some((id, event))
     }
 
     /// The next timer that was due when the update began: one that a callback sets with no delay

@@ -1,7 +1,7 @@
 //! The calls that a script makes once a frame or once a message.
 
 use std::{
-    ffi::c_int,
+    ffi::{CStr, c_int},
     panic::{AssertUnwindSafe, catch_unwind},
     slice,
     time::Instant,
@@ -13,11 +13,10 @@ use super::{
     events::{DATA_TYPE_BINARY, DATA_TYPE_TEXT},
     params,
     push::{self, Text},
-    state::{State, TALLY, bound, bound_or_raise, panicked, retire},
+    state::{DRAIN, HANDLER, LOOP, State, bound, bound_or_raise, panicked, retire},
 };
 use crate::{
     engine::{Front, Id, Refusal},
-    event::Event,
     protocol::Kind,
 };
 
@@ -29,9 +28,32 @@ const CALLBACK_RAISED: ffi::lua_Integer = 2;
 /// Something else did, before the event was handed over: it comes again.
 const RAISED: ffi::lua_Integer = 3;
 
-/// `update(drain, handler, budget_ms)`: calls `drain`, which asks for `next` until there is none,
-/// under `handler`. Returns one of the numbers above and, of the last two, the error; nothing
-/// within a callback. With a boolean as budget it goes on with what an error has interrupted.
+/// `set_loop(drain, handler)`: what `update` calls, and under which handler of errors. `drain` has the
+/// upvalue `handed`: how many events of this update it counts as delivered.
+pub unsafe extern "C-unwind" fn set_loop(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`; module.lua passes two functions.
+    unsafe {
+        let state = bound_or_raise(lua);
+        for index in 1.. {
+            let name = ffi::lua_getupvalue(lua, 1, index);
+            if name.is_null() {
+                push::raise(lua, &panicked());
+            }
+            ffi::lua_pop(lua, 1);
+            if CStr::from_ptr(name) == c"handed" {
+                state.handed.set(index);
+                break;
+            }
+        }
+        ffi::lua_settop(lua, 2);
+        ffi::lua_rawseti(lua, ffi::lua_upvalueindex(LOOP), HANDLER);
+        ffi::lua_rawseti(lua, ffi::lua_upvalueindex(LOOP), DRAIN);
+    }
+    0
+}
+
+/// `update(budget_ms)`: calls `drain`, which asks for `next` until there is none. Returns one of
+/// the numbers above and, of the last two, the error; nothing within a callback.
 ///
 /// No callback can yield out of it, for a C function cannot be yielded across; and whatever leaves
 /// `drain`, the update ends here.
@@ -41,38 +63,57 @@ pub unsafe extern "C-unwind" fn update(lua: *mut lua_State) -> c_int {
         let Some(state) = bound(lua).filter(|state| !state.is_delivering()) else {
             return 0;
         };
-        let goes_on = ffi::lua_type(lua, 3) == ffi::LUA_TBOOLEAN;
-        if !goes_on {
-            let budget = match ffi::lua_type(lua, 3) {
-                ffi::LUA_TNUMBER => Some(ffi::lua_tonumber(lua, 3)),
-                _ => None,
-            };
-            let begun = catch_unwind(AssertUnwindSafe(|| begin(state, budget)));
-            if !begun.unwrap_or(false) {
-                ffi::lua_pushinteger(lua, IDLE);
-                return 1;
-            }
-            for field in 1..=2 {
-                ffi::lua_pushinteger(lua, 0);
-                ffi::lua_rawseti(lua, ffi::lua_upvalueindex(TALLY), field);
-            }
+        let is_idle = catch_unwind(AssertUnwindSafe(|| state.engine.is_idle()));
+        if is_idle.unwrap_or(true) {
+            ffi::lua_pushinteger(lua, IDLE);
+            return 1;
         }
-        ffi::lua_settop(lua, 2);
-        ffi::lua_pushvalue(lua, 1);
+        let budget = match ffi::lua_type(lua, 1) {
+            ffi::LUA_TNUMBER => Some(ffi::lua_tonumber(lua, 1)),
+            _ => None,
+        };
+        let begun = catch_unwind(AssertUnwindSafe(|| begin(state, budget)));
+        if !begun.unwrap_or(false) {
+            ffi::lua_pushinteger(lua, IDLE);
+            return 1;
+        }
+        ffi::lua_rawgeti(lua, ffi::lua_upvalueindex(LOOP), DRAIN);
+        ffi::lua_pushinteger(lua, 0);
+        ffi::lua_setupvalue(lua, -2, state.handed.get());
+        deliver(lua, state)
+    }
+}
+
+/// `go_on()`: the rest of an update that an error has interrupted; `drain` is called although
+/// there may be none.
+pub unsafe extern "C-unwind" fn go_on(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`.
+    unsafe {
+        match bound(lua).filter(|state| !state.is_delivering()) {
+            Some(state) => deliver(lua, state),
+            None => 0,
+        }
+    }
+}
+
+/// Calls `drain`.
+unsafe fn deliver(lua: *mut lua_State, state: &State) -> c_int {
+    // SAFETY: one of the functions above is running, with room for 20 values.
+    unsafe {
+        ffi::lua_settop(lua, 0);
+        ffi::lua_rawgeti(lua, ffi::lua_upvalueindex(LOOP), HANDLER);
+        ffi::lua_rawgeti(lua, ffi::lua_upvalueindex(LOOP), DRAIN);
         state.set_delivering(Some(lua));
-        let status = ffi::lua_pcall(lua, 0, 0, 2);
+        let status = ffi::lua_pcall(lua, 0, 0, 1);
         state.set_delivering(None);
         let outcome = settle(lua, state, status == ffi::LUA_OK);
         ffi::lua_pushinteger(lua, outcome);
-        ffi::lua_insert(lua, 3);
-        ffi::lua_gettop(lua) - 2
+        ffi::lua_insert(lua, 2);
+        ffi::lua_gettop(lua) - 1
     }
 }
 
 fn begin(state: &State, budget: Option<f64>) -> bool {
-    if state.engine.is_idle() {
-        return false;
-    }
     state.seen.set(0);
     let deadline = budget.map(|budget| Instant::now() + params::duration(budget));
     let has_some = state.engine.begin(deadline);
@@ -85,18 +126,21 @@ fn begin(state: &State, budget: Option<f64>) -> bool {
 /// The end of an update, however it came to it. The event under way stays, unless it was handed
 /// to its callback.
 unsafe fn settle(lua: *mut lua_State, state: &State, is_fine: bool) -> ffi::lua_Integer {
-    // SAFETY: `update` is running, with room for some values; its upvalue is a table.
+    // SAFETY: `deliver` is running, with room for some values.
     unsafe {
-        ffi::lua_rawgeti(lua, ffi::lua_upvalueindex(TALLY), 1);
-        let handed = ffi::lua_tointeger(lua, -1) as u64;
-        ffi::lua_pop(lua, 1);
-        let was_handed = !matches!(state.shown.get(), Front::None) && handed == state.seen.get();
+        let mut was_handed = false;
+        if state.shown.get() {
+            ffi::lua_rawgeti(lua, ffi::lua_upvalueindex(LOOP), DRAIN);
+            ffi::lua_getupvalue(lua, -1, state.handed.get());
+            let handed = ffi::lua_tointeger(lua, -1) as u64;
+            ffi::lua_pop(lua, 2);
+            was_handed = handed == state.seen.get();
+            state.seen.set(handed);
+        }
+        state.pushing.set(false);
+        state.shown.set(false);
         let ended = catch_unwind(AssertUnwindSafe(|| {
-            state.pushing.set(false);
-            let ended = if was_handed { pop(state) } else { None };
-            if !was_handed && !matches!(state.shown.replace(Front::None), Front::None) {
-                state.seen.set(handed);
-            }
+            let ended = if was_handed { state.engine.pop() } else { None };
             state.engine.finish();
             ended
         }));
@@ -111,17 +155,6 @@ unsafe fn settle(lua: *mut lua_State, state: &State, is_fine: bool) -> ffi::lua_
     }
 }
 
-/// Takes the event off that was shown, and tells whose last one it was.
-fn pop(state: &State) -> Option<Id> {
-    let shown = state.shown.replace(Front::None);
-    match (shown, state.engine.pop()) {
-        (Front::Timer { id }, _) | (Front::Event { id, .. }, Some(Event::Disconnected(_))) => {
-            Some(id)
-        }
-        _ => None,
-    }
-}
-
 /// `next()`: of the next event in this update its connection's number; and of a message, which
 /// most are, its bytes and DATA_TYPE_*. Nothing at the end. It takes the one before off.
 pub unsafe extern "C-unwind" fn next(lua: *mut lua_State) -> c_int {
@@ -132,11 +165,9 @@ pub unsafe extern "C-unwind" fn next(lua: *mut lua_State) -> c_int {
         let Some(state) = bound(lua).filter(delivering) else {
             return 0;
         };
+        let has_shown = state.shown.replace(false);
         let (ended, front) = catch_unwind(AssertUnwindSafe(|| {
-            let ended = match state.shown.get() {
-                Front::None => None,
-                _ => pop(state),
-            };
+            let ended = if has_shown { state.engine.pop() } else { None };
             (ended, state.engine.front())
         }))
         .unwrap_or((None, Front::None));
@@ -162,7 +193,7 @@ pub unsafe extern "C-unwind" fn next(lua: *mut lua_State) -> c_int {
                 1
             }
         };
-        state.shown.set(front);
+        state.shown.set(true);
         state.seen.set(state.seen.get() + 1);
         count
     }

@@ -46,12 +46,12 @@ pub unsafe extern "C-unwind" fn rare(lua: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this as a function made by `push_bound`, with room for 20 values. The
     // event stays where it is until `calls::pop`, which nobody calls while `pushing` is set.
     unsafe {
-        let delivering = |state: &&State| state.is_delivering() && !state.pushing.get();
-        let Some(state) = bound(lua).filter(delivering) else {
+        let has_one = |state: &&State| state.shown.get() && !state.pushing.get();
+        let Some(state) = bound(lua).filter(has_one) else {
             return 0;
         };
         state.pushing.set(true);
-        let count = match state.shown.get() {
+        let count = match state.engine.shown() {
             Front::None | Front::Message { .. } => 0,
             Front::Timer { .. } => event(lua, EVENT_TIMER),
             Front::Event { id, event } => match &*event {

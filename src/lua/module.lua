@@ -5,7 +5,7 @@
 --
 -- An error may come from anywhere: a hook at any instruction, a failed allocation, a callback. So
 -- what must not be left half done is done by a native function, and of an event all comes before
--- the step that counts it as delivered (`tally`): what is done twice does no harm.
+-- the step that counts it as delivered (`handed`, which `update` in src/lua/calls.rs sets to 0): what is done twice does no harm.
 local native, constants = ...
 
 local error, type, tostring, rawget, rawset, setmetatable, getmetatable, pairs, next, ipairs =
@@ -28,8 +28,7 @@ local MAX_REASON = 123 -- RFC 6455 section 5.5: 125 bytes less the code
 
 local MARK = {} -- the key by which connections are known: cheaper than asking for a metatable
 local objects = native.objects -- connections, servers, timers: by number, while more may come
--- Of this update: how many events count as delivered, and how many of them had no callback.
-local tally = native.tally
+local handed, silent = 0, 0 -- events of this update that count as delivered; those without a callback
 local epoch = 0 -- counts updates
 
 local Connection, Server = {}, {}
@@ -446,9 +445,9 @@ local raised, stack = nil, "" -- the last error of a callback, as it was raised
 
 -- Another event than a message.
 local function deliver_rare(call, connection, data, callback, self)
-  tally[1] = tally[1] + 1
+  handed = handed + 1
   if not data then
-    tally[2] = tally[2] + 1
+    silent = silent + 1
     return
   end
   if data.event == DISCONNECTED then
@@ -461,6 +460,9 @@ end
 local function drain()
   epoch = epoch + 1
   raised, stack = nil, ""
+  if handed == 0 then
+    silent = 0
+  end
   if report then
     report_problem()
   end
@@ -481,7 +483,7 @@ local function drain()
       end
       if connection then
         local data = { event = MESSAGE, message = message, type = kind }
-        tally[1] = tally[1] + 1
+        handed = handed + 1
         current = self
         if is_plain then
           callback(self, connection, data)
@@ -489,7 +491,7 @@ local function drain()
           oncallback(callback, self, connection, data)
         end
       else
-        tally[1], tally[2] = tally[1] + 1, tally[2] + 1
+        handed, silent = handed + 1, silent + 1
       end
     elseif id then
       last = nil
@@ -517,6 +519,8 @@ local function traced(problem)
   return problem
 end
 
+native.set_loop(drain, traced)
+
 -- The `self` of a browser-style socket takes the errors of its listeners: they do not leave
 -- `update`. That saves a protected call for each message.
 local function is_taken(problem)
@@ -528,27 +532,27 @@ local function is_taken(problem)
   return take_error
 end
 
-local IDLE, CALLBACK_RAISED, RAISED = 0, 2, 3 -- what `update` in src/lua/calls.rs returns
+local CALLBACK_RAISED, RAISED = 2, 3 -- what `update` in src/lua/calls.rs returns
 
 function websocket.update(budget_ms)
   if budget_ms ~= nil and (type(budget_ms) ~= "number" or budget_ms ~= budget_ms) then
     argument(1, "budget_ms", "number or nil", budget_ms, 2)
   end
-  local outcome, problem = native_update(drain, traced, budget_ms)
-  if outcome == IDLE then
+  local outcome, problem = native_update(budget_ms)
+  if outcome == 0 then -- idle
     epoch = epoch + 1
     return 0
   elseif not outcome then
     return 0
   end
   while outcome == CALLBACK_RAISED and is_taken(problem) do
-    outcome, problem = native_update(drain, traced, true)
+    outcome, problem = native.go_on()
   end
   current = nil
   if outcome == CALLBACK_RAISED or outcome == RAISED then
     error(problem, 0)
   end
-  return tally[1] - tally[2]
+  return handed - silent
 end
 
 function websocket.wait(timeout_ms)

@@ -37,8 +37,10 @@ const CLOSE_CODES: [(&str, u16); 13] = [
     ("TLS_HANDSHAKE_FAILED", 1015),
 ];
 
-const FUNCTIONS: [(&CStr, lua_CFunction); 25] = [
+const FUNCTIONS: [(&CStr, lua_CFunction); 27] = [
+    (c"set_loop", calls::set_loop),
     (c"update", calls::update),
+    (c"go_on", calls::go_on),
     (c"next", calls::next),
     (c"rare", events::rare),
     (c"send", calls::send),
@@ -78,10 +80,6 @@ pub unsafe fn push_all(lua: *mut lua_State) {
         push_anchor(lua);
         ffi::lua_createtable(lua, 0, 0);
         ffi::lua_createtable(lua, 2, 0);
-        for field in 1..=2 {
-            ffi::lua_pushinteger(lua, 0);
-            ffi::lua_rawseti(lua, -2, field);
-        }
         for (name, function) in FUNCTIONS {
             ffi::lua_pushstring(lua, name.as_ptr());
             push_bound(lua, table + 1, function);
@@ -89,8 +87,6 @@ pub unsafe fn push_all(lua: *mut lua_State) {
         }
         ffi::lua_pushvalue(lua, table + 2);
         ffi::lua_setfield(lua, table, c"objects".as_ptr());
-        ffi::lua_pushvalue(lua, table + 3);
-        ffi::lua_setfield(lua, table, c"tally".as_ptr());
         ffi::lua_settop(lua, table);
         push_keys(lua);
         push_constants(lua);

@@ -13,24 +13,27 @@ use mlua::{
 };
 
 use super::push::{self, Text};
-use crate::engine::{Engine, Front, Id};
+use crate::engine::{Engine, Id};
 
 /// The upvalues of every native function.
 const ANCHOR: c_int = 1;
 /// What a connection, a server or a timer is to module.lua, by its number.
 pub const OBJECTS: c_int = 2;
-/// `{n, silent}`: how many events of this update module.lua counts as delivered, and how many of
-/// them had no callback. Both fields are always there: to set them allocates nothing.
-pub const TALLY: c_int = 3;
+/// What `update` calls: at [`DRAIN`] and [`HANDLER`].
+pub const LOOP: c_int = 3;
+pub const DRAIN: ffi::lua_Integer = 1;
+pub const HANDLER: ffi::lua_Integer = 2;
 
 /// What one Lua state has of the core.
 pub struct State {
     pub engine: Engine,
     /// The event that was given to module.lua, still the engine's first: it is taken off when
     /// module.lua asks for the next, or has handed it over before an error.
-    pub shown: Cell<Front>,
+    pub shown: Cell<bool>,
     /// How many events of this update were given to module.lua.
     pub seen: Cell<u64>,
+    /// Which upvalue of `drain` counts those that it has handed over.
+    pub handed: Cell<c_int>,
     /// What the engine's first event points to is being pushed: it must stay where it is.
     pub pushing: Cell<bool>,
     /// The Lua thread that delivers; null: none does. Compared, and never looked into.
@@ -85,7 +88,8 @@ fn new_state(main: *mut lua_State) -> Result<*mut State, Text> {
     let engine = engine.map_err(|error| Text::of(&format_args!("websocket: {error}")))?;
     Ok(Box::into_raw(Box::new(State {
         engine,
-        shown: Cell::new(Front::None),
+        shown: Cell::default(),
+        handed: Cell::default(),
         seen: Cell::default(),
         pushing: Cell::default(),
         thread: Cell::new(ptr::null_mut()),
@@ -130,7 +134,7 @@ unsafe extern "C-unwind" fn release(lua: *mut lua_State) -> c_int {
     0
 }
 
-/// Makes a C function with the anchor, the objects and the tally as its upvalues.
+/// Makes a C function with the anchor, the objects and the loop as its upvalues.
 ///
 /// # Safety
 ///
