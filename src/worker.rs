@@ -187,6 +187,10 @@ impl Worker {
 
     /// True: the socket is ready.
     fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        if timeout.is_none() {
+            // The connection has been quiet for a while, and gave back what it had itself.
+            self.workers.events().trim();
+        }
         self.reactor.poll(timeout)?;
         let mut events = self.reactor.events().iter();
         Ok(events.any(|event| event.token() == SOCKET))

@@ -49,6 +49,29 @@ describe("backpressure", function()
     close(connection, events)
   end)
 
+  it("stops delivery and not the closing handshake", function()
+    for _, pauses in ipairs({ true, false }) do
+      local params = { max_receive_queue = MIB, close_timeout = 10000, linger = true }
+      local connection, events = flood(200, 100000, params)
+      events:wait("CONNECTED")
+      if pauses then
+        connection:pause()
+      else
+        -- Nobody takes what comes until there is more than the queue holds.
+        clock.poll(function()
+          return connection:stats().bytes_received >= MIB
+        end)
+      end
+      connection:disconnect(4000, "enough")
+      events:wait("DISCONNECTED")
+      local last = events:find("DISCONNECTED")
+      assert.same({ 4000, true }, { last.code, last.clean })
+      assert.equal(0, events:count("ERROR"))
+      -- What was handed over is the beginning, without a gap.
+      assert_in_order(events, events:count("MESSAGE"))
+    end
+  end)
+
   it("keeps the connection's answers going: disconnect ends it while messages wait", function()
     local params = { max_receive_queue = MIB, close_timeout = 300 }
     local connection, events = flood(1000, 100000, params)

@@ -1,0 +1,209 @@
+//! The desk between host and worker, one call at a time. What both do at once is in `loom.rs`.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use bytes::Bytes;
+use websocket::{
+    desk::{
+        Attention, Behind, Doorbell, Flow, MESSAGE_OVERHEAD, Outgoing, Records, SendQueueFull,
+        Sent, Take, Wake, Wish,
+    },
+    protocol::Kind,
+};
+
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Counter(AtomicUsize);
+
+impl Wake for Counter {
+    fn wake(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn bell() -> (Doorbell<Counter>, Arc<Counter>) {
+    let counter = Arc::new(Counter::default());
+    (Doorbell::new(Some(Arc::clone(&counter))), counter)
+}
+
+fn rings(counter: &Counter) -> usize {
+    counter.0.load(Ordering::Relaxed)
+}
+
+/// Takes messages until it is full.
+struct Taker {
+    taken: Vec<String>,
+    room: usize,
+}
+
+impl Taker {
+    fn with_room(room: usize) -> Self {
+        let taken = Vec::new();
+        Self { taken, room }
+    }
+}
+
+impl Take for Taker {
+    fn is_full(&self) -> bool {
+        self.taken.len() >= self.room
+    }
+
+    fn send_copy(&mut self, _kind: Kind, payload: &[u8]) {
+        self.taken
+            .push(String::from_utf8_lossy(payload).into_owned());
+    }
+
+    fn send(&mut self, kind: Kind, payload: Bytes) {
+        self.send_copy(kind, &payload);
+    }
+
+    fn close(&mut self, code: u16, reason: &str) {
+        self.taken.push(format!("close {code} {reason}"));
+    }
+}
+
+#[test]
+fn many_rings_cost_one_wake_up() {
+    let (bell, counter) = bell();
+    for _ in 0..10 {
+        bell.ring();
+    }
+    assert_eq!(rings(&counter), 1);
+    bell.answer();
+    bell.ring();
+    assert_eq!(rings(&counter), 2);
+}
+
+#[test]
+fn a_worker_that_has_just_written_is_not_woken_for_little() {
+    let (bell, counter) = bell();
+    bell.answer();
+    assert_eq!(bell.rest(true, Behind::No, || false), Attention::Soon);
+    assert_eq!(bell.ring_soon(100), Sent::Quietly);
+    assert_eq!(bell.ring_soon(100), Sent::Done);
+    assert_eq!(rings(&counter), 0);
+    // Until there is much, or no more for now.
+    assert_eq!(bell.ring_soon(16 * 1024), Sent::Done);
+    assert_eq!(rings(&counter), 1);
+    bell.answer();
+    bell.ring_soon(100);
+    bell.ring_for_quiet(|| true);
+    assert_eq!(rings(&counter), 2);
+    bell.ring_for_quiet(|| panic!("nothing was sent quietly"));
+}
+
+#[test]
+fn a_worker_that_sleeps_is_woken_at_once() {
+    let (bell, counter) = bell();
+    assert_eq!(bell.rest(false, Behind::No, || false), Attention::UntilRung);
+    assert_eq!(bell.ring_soon(1), Sent::Done);
+    assert_eq!(rings(&counter), 1);
+}
+
+#[test]
+fn how_a_worker_rests() {
+    let (bell, _) = bell();
+    assert_eq!(bell.rest(true, Behind::Yes, || true), Attention::Soon);
+    assert_eq!(
+        bell.rest(false, Behind::Yes, || true),
+        Attention::WhenWritable
+    );
+    assert_eq!(bell.rest(false, Behind::No, || true), Attention::Never);
+    assert_eq!(bell.rest(false, Behind::No, || false), Attention::UntilRung);
+}
+
+#[test]
+fn messages_and_close_leave_in_the_order_they_were_sent() {
+    let outgoing = Outgoing::new(1 << 20);
+    for (message, is_small) in [("1", true), ("2", true), ("3", false), ("4", true)] {
+        outgoing.reserve(1).expect("there is room");
+        outgoing.put(Kind::Text, message.as_bytes(), is_small);
+    }
+    outgoing.close(1000, "bye".to_owned());
+    let mut taker = Taker::with_room(usize::MAX);
+    let mut records = Records::default();
+    assert_eq!(outgoing.take_into(&mut records, &mut taker), Behind::No);
+    assert_eq!(taker.taken, ["1", "2", "3", "4", "close 1000 bye"]);
+    assert!(outgoing.is_empty());
+    assert_eq!(outgoing.buffered(), 4);
+    outgoing.written(4);
+    assert_eq!(outgoing.buffered(), 0);
+}
+
+#[test]
+fn what_the_network_does_not_take_stays() {
+    let outgoing = Outgoing::new(1 << 20);
+    for message in ["1", "2", "3"] {
+        outgoing.put(Kind::Text, message.as_bytes(), true);
+    }
+    let mut taker = Taker::with_room(2);
+    let mut records = Records::default();
+    assert_eq!(outgoing.take_into(&mut records, &mut taker), Behind::Yes);
+    // What is sent meanwhile stays behind what was taken and not passed on.
+    outgoing.put(Kind::Text, b"4", true);
+    taker.room = usize::MAX;
+    assert_eq!(outgoing.take_into(&mut records, &mut taker), Behind::No);
+    assert_eq!(taker.taken, ["1", "2", "3", "4"]);
+}
+
+#[test]
+fn a_full_queue_takes_nothing_of_a_message() {
+    let outgoing = Outgoing::new(100);
+    outgoing.reserve(60).expect("there is room");
+    let full = outgoing.reserve(41).expect_err("there is none for so many");
+    let expected = SendQueueFull {
+        buffered: 60,
+        limit: 100,
+    };
+    assert_eq!(full, expected);
+    outgoing.reserve(40).expect("there is room for so many");
+}
+
+#[test]
+fn empty_messages_fill_the_queue_too() {
+    let outgoing = Outgoing::new(0);
+    let mut count = 0;
+    while outgoing.reserve(0).is_ok() {
+        outgoing.put(Kind::Text, b"", count % 2 == 0);
+        count += 1;
+        assert!(count < 1 << 20, "there is no limit");
+    }
+    assert!(count > 1000, "{count}");
+}
+
+#[test]
+fn a_worker_stalls_at_the_limit_and_goes_on_at_half_of_it() {
+    let flow = Flow::new(1000);
+    assert!(!flow.must_stall(999));
+    flow.add(1000);
+    assert!(flow.must_stall(0));
+    assert!(!flow.remove(400), "too much waits still");
+    assert!(flow.remove(100), "half of it is free");
+    assert!(!flow.remove(100), "it goes on already");
+    assert!(!flow.must_stall(MESSAGE_OVERHEAD));
+}
+
+#[test]
+fn a_paused_connection_stalls_until_it_is_resumed() {
+    let flow = Flow::new(1000);
+    flow.pause();
+    assert!(flow.must_stall(0));
+    assert!(!flow.remove(0), "the script's brake is on");
+    assert!(flow.resume());
+    assert!(!flow.resume(), "it goes on already");
+}
+
+#[test]
+fn a_wish_is_heeded_once_it_is_made() {
+    let wish = Wish::default();
+    assert!(!wish.is_made() && wish.abandoned().is_none());
+    wish.make();
+    assert!(wish.is_made() && wish.flag().load(Ordering::Acquire));
+    let first = std::time::Instant::now();
+    wish.abandon(first);
+    wish.abandon(first + std::time::Duration::from_secs(1));
+    assert_eq!(wish.abandoned(), Some(first));
+}
