@@ -5,7 +5,8 @@
 --
 -- An error may come from anywhere: a hook at any instruction, a failed allocation, a callback. So
 -- what must not be left half done is done by a native function, and of an event all comes before
--- the step that counts it as delivered (`handed`, which `update` in src/lua/calls.rs sets to 0): what is done twice does no harm.
+-- the step that counts it as delivered (`handed`, which `update` in src/lua/calls.rs sets to 0):
+-- what is done twice does no harm.
 local native, constants = ...
 
 local error, type, tostring, rawget, rawset, setmetatable, getmetatable, pairs, next, ipairs =
@@ -28,7 +29,8 @@ local MAX_REASON = 123 -- RFC 6455 section 5.5: 125 bytes less the code
 
 local MARK = {} -- the key by which connections are known: cheaper than asking for a metatable
 local objects = native.objects -- connections, servers, timers: by number, while more may come
-local handed, silent = 0, 0 -- events of this update that count as delivered; those without a callback
+-- Of the events of this update those that count as delivered, and those without a callback.
+local handed, silent = 0, 0
 local epoch = 0 -- counts updates
 
 local Connection, Server = {}, {}
