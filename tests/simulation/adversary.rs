@@ -6,9 +6,9 @@ use fastrand::Rng;
 use flate2::{Compress, Compression, FlushCompress};
 
 use crate::{
-    host::{Pipes, Step},
+    host::Step,
     message::{Message, Sizes},
-    network::{MS, NEVER, Read, Time},
+    network::{MS, NEVER, Pipes, Read, Time},
 };
 
 const TEXT: u8 = 0x81;
@@ -160,7 +160,7 @@ impl Adversary {
             3 => self.frame(PONG, &tag[..rng.usize(..=8)], rng),
             // What the next ping will have, or the last one had.
             4..7 => self.frame(PONG, &rng.u64(1..4).to_be_bytes(), rng),
-            7 => (0..rng.u32(..400)).fold(Vec::new(), |mut flood, _| {
+            7 => (0..rng.u32(..1500)).fold(Vec::new(), |mut flood, _| {
                 flood.extend(self.frame(PING, &rng.u64(..).to_be_bytes(), rng));
                 flood
             }),

@@ -17,7 +17,7 @@ use crate::{
     keepalive::Pings,
     message::{Message, Sizes},
     model::{Call, Cause, Model, State},
-    network::{MS, NEVER, Pipe, Read, Time},
+    network::{MS, NEVER, Pipes, Read, Time},
     observer::What,
     plan::Habits,
     script::Script,
@@ -42,12 +42,6 @@ pub enum Step {
     Done,
     /// The connection is over.
     Over,
-}
-
-/// The two directions as one end sees them.
-pub struct Pipes<'a> {
-    pub incoming: &'a mut Pipe,
-    pub outgoing: &'a mut Pipe,
 }
 
 /// See the module's comment.
@@ -93,7 +87,9 @@ impl Host {
 
     /// One round.
     pub fn step(&mut self, now: Time, pipes: &mut Pipes, rng: &mut Rng) -> Step {
-        self.moved = self.session.deadline().is_some_and(|at| at <= self.at(now));
+        self.check_wake(now);
+        let deadline = self.session.deadline();
+        self.moved = deadline.is_some_and(|at| at <= self.at(now));
         self.act(now, rng);
         self.pump(now, pipes, rng);
         self.write(now, pipes, rng);
@@ -119,8 +115,8 @@ impl Host {
         }
     }
 
-    /// When there is something to do if nothing happens on the other side.
-    pub fn due(&self, now: Time, pipes: &Pipes) -> Time {
+    /// When it is woken if nothing happens on the other side: when there is something to do, or late.
+    pub fn due(&self, now: Time, pipes: &Pipes, rng: &mut Rng) -> Time {
         let deadline = self.session.deadline().map_or(NEVER, |at| self.time(at));
         let write = match self.session.has_unsent() {
             true => pipes.outgoing.writable_at(now),
@@ -130,15 +126,8 @@ impl Host {
             true => self.paused_until,
             false => pipes.incoming.readable_at(now),
         };
-        deadline.min(write).min(read).min(self.script.next_at)
-    }
-
-    /// How late the host is woken.
-    pub fn lateness(&self, rng: &mut Rng) -> Time {
-        match self.habits.late {
-            0 => 0,
-            late => rng.u64(..=late),
-        }
+        let due = deadline.min(write).min(read).min(self.script.next_at);
+        due.saturating_add(rng.u64(..=self.habits.late))
     }
 
     /// The code that the connection ended with, once it has.
@@ -405,6 +394,20 @@ impl Host {
     /// Whether the session takes what waits for it.
     fn has_room(&self) -> bool {
         !self.session.is_full() && !self.script.queue.is_empty()
+    }
+
+    /// The session has asked to be woken in time for what has one.
+    fn check_wake(&self, now: Time) {
+        let closing = self.session.closing();
+        let due = closing.by().into_iter().chain(closing.hold()).min();
+        // What has until an instant is late after it.
+        let latest = due.map_or(NEVER, |at| self.time(at) + 1 + self.habits.late);
+        let state = self.state();
+        assert!(
+            now <= latest,
+            "woken {} ns too late in {state:?}",
+            now - latest
+        );
     }
 
     /// What holds after every step.

@@ -6,8 +6,8 @@ use fastrand::Rng;
 
 use crate::{
     adversary::Adversary,
-    host::{Host, Pipes, Step},
-    network::{NEVER, Pipe, Time},
+    host::{Host, Step},
+    network::{NEVER, Pipe, Pipes, Time},
     plan::{Plan, role},
 };
 
@@ -116,10 +116,7 @@ impl World {
     fn due(&mut self, now: Time, end: usize, rng: &mut Rng) -> Time {
         let pipes = Pipes::of(&mut self.pipes, end);
         match &self.ends[end] {
-            End::Host(host) => match host.due(now, &pipes) {
-                NEVER => NEVER,
-                due => due + host.lateness(rng),
-            },
+            End::Host(host) => host.due(now, &pipes, rng),
             End::Adversary(adversary) => adversary.due(now, &pipes),
             End::Gone => NEVER,
         }
@@ -148,21 +145,5 @@ impl World {
         };
         let [client, server] = self.pipes.each_ref().map(Pipe::progress);
         println!("{now:>14} ns  {name} {state:<10} client's bytes {client}, server's {server}");
-    }
-}
-
-impl Pipes<'_> {
-    fn of(pipes: &mut [Pipe; 2], end: usize) -> Pipes<'_> {
-        let [client, server] = pipes;
-        match end {
-            0 => Pipes {
-                incoming: server,
-                outgoing: client,
-            },
-            _ => Pipes {
-                incoming: client,
-                outgoing: server,
-            },
-        }
     }
 }

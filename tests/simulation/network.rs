@@ -76,6 +76,12 @@ pub struct Pipe {
     pub wire: Wire,
 }
 
+/// The two directions as one end sees them.
+pub struct Pipes<'a> {
+    pub incoming: &'a mut Pipe,
+    pub outgoing: &'a mut Pipe,
+}
+
 /// What is known of a direction beside the bytes.
 pub struct Wire {
     pub observer: Observer,
@@ -83,6 +89,23 @@ pub struct Wire {
     pub marks: VecDeque<Mark>,
     /// The messages that the writer's session has accepted and the reader not had.
     pub sent: VecDeque<Message>,
+}
+
+impl Pipes<'_> {
+    /// Those of `end`; the first takes what the client writes.
+    pub fn of(pipes: &mut [Pipe; 2], end: usize) -> Pipes<'_> {
+        let [client, server] = pipes;
+        match end {
+            0 => Pipes {
+                incoming: server,
+                outgoing: client,
+            },
+            _ => Pipes {
+                incoming: client,
+                outgoing: server,
+            },
+        }
+    }
 }
 
 impl Pipe {
