@@ -120,18 +120,18 @@ pub struct Listening {
 
 /// Why a message was refused. Nothing of it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum SendError {
     /// Text must be UTF-8 (RFC 6455 section 5.6).
     NotUtf8,
     /// `max_send_queue` is reached; the message's size in bytes.
     Full(SendQueueFull, usize),
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::NotUtf8 => f.write_str("valid UTF-8 expected in a text message"),
-            Refusal::Full(full, size) => write!(
+            SendError::NotUtf8 => f.write_str("valid UTF-8 expected in a text message"),
+            SendError::Full(full, size) => write!(
                 f,
                 "the send queue is full: {} bytes wait, the message has {size}, max_send_queue is {}",
                 full.buffered, full.limit
@@ -140,7 +140,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for SendError {}
 
 impl Engine {
     /// An engine with no connection. Fails where the system has no descriptor left for it.
@@ -200,9 +200,9 @@ impl Engine {
     }
 
     /// Queues a message. One for a connection that has ended is dropped.
-    pub fn send(&self, id: ConnectionId, kind: Kind, message: &[u8]) -> Result<(), Refusal> {
+    pub fn send(&self, id: ConnectionId, kind: Kind, message: &[u8]) -> Result<(), SendError> {
         if kind == Kind::Text && simdutf8::basic::from_utf8(message).is_err() {
-            return Err(Refusal::NotUtf8);
+            return Err(SendError::NotUtf8);
         }
         let connections = self.connections.borrow();
         let Some(connection) = connections.get(&id) else {
@@ -218,7 +218,7 @@ impl Engine {
                 }
                 Ok(())
             }
-            Err(full) => Err(Refusal::Full(full, message.len())),
+            Err(full) => Err(SendError::Full(full, message.len())),
         }
     }
 

@@ -16,7 +16,7 @@ use super::{
     state::{DRAIN, HANDLER, LOOP, State, bound, bound_or_raise, panicked, retire},
 };
 use crate::{
-    engine::{Front, Id, Refusal},
+    engine::{Front, Id, SendError},
     protocol::Kind,
 };
 
@@ -231,10 +231,10 @@ pub unsafe extern "C-unwind" fn send(lua: *mut lua_State) -> c_int {
 }
 
 #[cold]
-unsafe fn refuse(lua: *mut lua_State, refusal: Refusal) -> c_int {
+unsafe fn refuse(lua: *mut lua_State, refusal: SendError) -> c_int {
     let text = match refusal {
-        Refusal::NotUtf8 => Text::of(&format_args!("bad argument #2 'message' ({refusal})")),
-        Refusal::Full(..) => Text::of(&refusal),
+        SendError::NotUtf8 => Text::of(&format_args!("bad argument #2 'message' ({refusal})")),
+        SendError::Full(..) => Text::of(&refusal),
     };
     // SAFETY: `send` is running, with room for 20 values.
     unsafe {
