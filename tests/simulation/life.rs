@@ -11,8 +11,8 @@ use crate::{
     plan::{Plan, role},
 };
 
-/// More steps than any connection of a plan takes.
-const MANY: u64 = 200_000;
+/// More steps than any connection of a plan takes: an adversary may dribble a megabyte.
+const MANY: u64 = 1_000_000;
 
 /// What came of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
