@@ -34,9 +34,9 @@ pub struct Workers {
 struct Roll {
     stopping: bool,
     alive: HashMap<u64, (Arc<dyn Stop>, JoinHandle<()>)>,
-    /// The thread that was the last to reach its last statement. It has joined the one before,
-    /// so the host never joins more than one, however many have ended.
-    ended: Option<JoinHandle<()>>,
+    /// Threads that have ended since they were told to stop: those are joined. One that ends before
+    /// is let go, so that nothing grows with how many have been.
+    ended: Vec<JoinHandle<()>>,
 }
 
 impl Workers {
@@ -103,7 +103,7 @@ impl Workers {
             let wait = self.ended.wait_timeout(roll, left);
             roll = wait.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let ended = roll.ended.take();
+        let ended = std::mem::take(&mut roll.ended);
         drop(roll);
         join(ended);
     }
@@ -124,16 +124,16 @@ impl Drop for End {
     fn drop(&mut self) {
         let mut roll = self.workers.roll();
         let own = roll.alive.remove(&self.id).map(|(_, handle)| handle);
-        let before = own.and_then(|own| roll.ended.replace(own));
+        if roll.stopping {
+            roll.ended.extend(own);
+        }
         drop(roll);
-        // It is past this statement, or about to be.
-        join(before);
         self.workers.ended.notify_all();
     }
 }
 
-fn join(ended: Option<JoinHandle<()>>) {
-    if let Some(handle) = ended {
+fn join(ended: Vec<JoinHandle<()>>) {
+    for handle in ended {
         // A panic was reported by the thread itself.
         let _ = handle.join();
     }
