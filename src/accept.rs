@@ -75,6 +75,7 @@ impl Drop for Membership {
 /// # Errors
 ///
 /// Of the stage that failed. A client that asks for something else has its answer by then.
+#[inline(never)] // see `connect::establish`
 pub fn establish(
     socket: TcpStream,
     server: &Accepting,

@@ -111,6 +111,7 @@ impl Proxy {
     }
 
     /// Connects to the proxy, and through it to `endpoint`, whose name the proxy resolves.
+    #[inline(never)] // see `connect::establish`
     pub fn open(&self, endpoint: &Endpoint, reactor: &mut Reactor) -> Result<TcpStream, Error> {
         reactor.enter(Stage::Proxy);
         let addresses = lookup(&self.host, self.port, reactor).map_err(on_the_way_to_proxy)?;

@@ -38,6 +38,7 @@ impl ReadBuffer {
     }
 
     /// The buffer, with room for what comes next: to a frame that stays here `length` belongs.
+    #[inline]
     pub fn offer(&mut self, length: Option<usize>) -> &mut BytesMut {
         // Reads more at a time once a read has filled all the room that it was offered.
         let filled = self.bytes.len() == self.bytes.capacity();
@@ -60,6 +61,7 @@ impl ReadBuffer {
     }
 
     /// Lets go of what is consumed: from here on the buffer begins with what is not.
+    #[inline]
     pub fn settle(&mut self) {
         self.overhead = MAX_READ.min(self.overhead + self.start);
         if self.start == self.bytes.len() {
@@ -90,9 +92,17 @@ impl ReadBuffer {
 
     /// The last so many consumed bytes, for as long as they are needed. A slice keeps all of the
     /// buffer alive, which a small message among much that is none would not be worth.
+    #[inline]
     pub fn take(&mut self, length: usize) -> Bytes {
+        if length < SLICE_MIN {
+            return Bytes::copy_from_slice(self.consumed(length));
+        }
+        self.take_slice(length)
+    }
+
+    fn take_slice(&mut self, length: usize) -> Bytes {
         let before = self.start - length;
-        if length < SLICE_MIN || length < MAX_READ.min(self.overhead + before) / 8 {
+        if length < MAX_READ.min(self.overhead + before) / 8 {
             return Bytes::copy_from_slice(self.consumed(length));
         }
         self.bytes.advance(before);

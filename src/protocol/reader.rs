@@ -177,19 +177,24 @@ impl Reader {
     }
 
     /// Takes the payload of what was found last.
+    #[inline]
     pub fn take(&mut self, place: Place) -> Bytes {
         match place {
             Place::Buffer(length) => self.buffer.take(length),
-            Place::Assembly if self.assembly.len() > MAX_COPY => {
-                let mut content = std::mem::take(&mut self.assembly);
-                // While it grew it doubled, and nobody counts what is not used of that.
-                if content.capacity() - content.len() > content.len() / 4 {
-                    content.shrink_to_fit();
-                }
-                self.recycler.share(content)
-            }
-            Place::Assembly => Bytes::copy_from_slice(&self.assembly),
+            Place::Assembly => self.take_assembly(),
         }
+    }
+
+    fn take_assembly(&mut self) -> Bytes {
+        if self.assembly.len() <= MAX_COPY {
+            return Bytes::copy_from_slice(&self.assembly);
+        }
+        let mut content = std::mem::take(&mut self.assembly);
+        // While it grew it doubled, and nobody counts what is not used of that.
+        if content.capacity() - content.len() > content.len() / 4 {
+            content.shrink_to_fit();
+        }
+        self.recycler.share(content)
     }
 
     /// Discards all that has arrived, and what was made of it.
