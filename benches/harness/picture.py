@@ -12,7 +12,7 @@ WIDTH = 860
 PANEL = 420
 ROW = 22
 NAMES = 74
-# A bar this many times as long as the shortest of ours is cut off.
+# A bar this many times as long as the shortest of ours is cut off, where less is better.
 MOST_TIMES_OURS = 6
 
 STYLE = """
@@ -46,6 +46,17 @@ PANELS = {
     "echo": "Round trip of 1 MiB, median µs",
 }
 
+SERVER_PANELS = {
+    "serve-1": "32 B echoes a second, 1 client; more is better",
+    "serve-10": "32 B echoes a second, 10 clients",
+    "serve-100": "32 B echoes a second, 100 clients",
+    "serve-1000": "32 B echoes a second, 1,000 clients",
+    "broadcast": "Broadcast of 64 B to 1,000, deliveries a second",
+    "clients-idle": "10,000 idle clients, KiB each; less is better",
+    "arrival": "1,000 clients connect at once, seconds",
+    "wss-arrival": "1,000 wss clients connect at once, seconds",
+}
+
 CURVES = {
     "receive": "Receive: µs per message over its size in bytes",
     "send": "Send: µs per message over its size in bytes",
@@ -54,30 +65,32 @@ CURVES = {
 
 
 def draw(rows, growth):
-    """Writes both pictures."""
+    """Writes the pictures."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     by_key = {row.key: row for row in rows}
-    (FOLDER / "comparison.svg").write_text(comparison([by_key[key] for key in PANELS]))
+    alt = "Time per message of this module, the floor and other clients; less is better."
+    (FOLDER / "comparison.svg").write_text(comparison(by_key, PANELS, alt))
+    alt = "This module's server beside others."
+    (FOLDER / "server.svg").write_text(comparison(by_key, SERVER_PANELS, alt))
     (FOLDER / "growth.svg").write_text(curves(growth))
 
 
-def comparison(rows):
+def comparison(rows, panels, alt):
+    rows = [rows[key] for key in panels]
     height = max(len(row.values) for row in rows) * ROW + 44
     shapes = []
     for index, row in enumerate(rows):
         x, y = (index % 2) * (PANEL + 20), (index // 2) * (height + 10)
-        shapes.append(group(x, y, bars(row)))
-    alt = "Time per message of this module, the floor and other clients; less is better."
-    return svg(2 * height + 10, alt, shapes)
+        shapes.append(group(x, y, bars(row, panels[row.key])))
+    return svg(math.ceil(len(rows) / 2) * (height + 10) - 10, alt, shapes)
 
 
-def bars(row):
-    shortest = min(row.values[name] for name in OURS)
-    most = MOST_TIMES_OURS * shortest
-    longest = max(value for value in row.values.values() if value <= most)
+def bars(row, title):
+    longest = longest_bar(row)
     room = PANEL - NAMES - 60
-    shapes = [text(0, 14, PANELS[row.key], "title")]
-    for index, (name, value) in enumerate(sorted(row.values.items(), key=lambda item: item[1])):
+    shapes = [text(0, 14, title, "title")]
+    best_first = sorted(row.values.items(), key=lambda item: item[1], reverse=row.more_is_better)
+    for index, (name, value) in enumerate(best_first):
         y = 26 + index * ROW
         width = max(room * min(value / longest, 1), 1)
         kind = "ours" if name in OURS else "floor" if name == "floor" else "peer"
@@ -87,6 +100,15 @@ def bars(row):
             shapes.append(element("path", d=f"M{NAMES + room - 24} {y + ROW - 4} l5 -{ROW - 3}", **{"class": "cut"}))
         shapes.append(text(NAMES + width + 6, y + 13, figure(value), "" if kind == "ours" else "quiet"))
     return shapes
+
+
+def longest_bar(row):
+    """The value that is drawn at full length."""
+    if row.more_is_better:
+        return max(row.values.values(), default=0)
+    ours = [row.values[name] for name in OURS if name in row.values]
+    most = MOST_TIMES_OURS * min(ours) if ours else math.inf
+    return max((value for value in row.values.values() if value <= most), default=0)
 
 
 def curves(growth):

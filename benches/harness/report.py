@@ -11,6 +11,9 @@ from .clients import OURS
 
 JSON = BUILD.parent / "bench.json"
 
+# How many times the floor's time a message may take: from which size on, and at most.
+GROWTH_BARS = {"receive": {256: 2, 64 << 10: 1.3}, "send": {1 << 10: 1.5}}
+
 
 def machine():
     """What the figures hold for."""
@@ -39,20 +42,22 @@ def show(row):
     """One row: its bar, then everybody's figure, ours with the verdict."""
     print(f"\n{row.title}, {row.unit}    bar: {row.bar}")
     parts = []
-    for name in sorted(row.values, key=lambda name: order(name, row.values)):
+    for name in sorted(row.values, key=lambda name: order(name, row)):
         verdict = {True: " (met)", False: " (missed)", None: ""}[row.met.get(name)]
         parts.append(f"{name} {figure(row.values[name])}{verdict}")
+    parts += [f"{name} failed (missed)" for name in row.met if name not in row.values]
     print("    " + "   ".join(parts))
     if row.note:
         print(f"    {row.note}")
 
 
-def order(name, values):
-    """Ours first, then the floor, then the peers, fastest first."""
+def order(name, row):
+    """Ours first, then the floor, then the peers, the best first."""
     for place, ours in enumerate(OURS):
         if name.startswith(ours):
             return (0, place, name)
-    return (1, 0, name) if name == "floor" else (2, values[name], name)
+    value = -row.values[name] if row.more_is_better else row.values[name]
+    return (1, 0, name) if name == "floor" else (2, value, name)
 
 
 def figure(value):
@@ -74,6 +79,22 @@ def show_growth(growth):
         print("    " + "".join(f"{label(x):>9}" for x in ["", *points]))
         for name, line in lines.items():
             print("    " + f"{name:>9}" + "".join(f"{figure(us):>9}" for _, us in line))
+        show_ratios(GROWTH_BARS.get(kind, {}), dict(lines.get("LuaJIT", [])), dict(lines.get("floor", [])))
+
+
+def show_ratios(bars, ours, floor):
+    """Ours over the floor, and at which sizes it is more than it may be."""
+    ratios = {x: ours[x] / floor[x] for x in ours if x in floor}
+    print("    " + f"{'x floor':>9}" + "".join(f"{ratio:>9.2f}" for ratio in ratios.values()))
+    if not bars:
+        return
+    missed = []
+    for x, ratio in ratios.items():
+        limits = [most for least, most in bars.items() if x >= least]
+        if limits and ratio > min(limits):
+            missed.append(label(x))
+    shown = ", ".join(f"{most} x floor from {label(least)}" for least, most in bars.items())
+    print(f"    bar: {shown}   {'missed at ' + ', '.join(missed) if missed else 'met'}")
 
 
 def label(number):

@@ -24,6 +24,7 @@ class Row:
     values: dict
     met: dict = field(default_factory=dict)
     note: str = ""
+    more_is_better: bool = False
 
 
 @dataclass
@@ -266,7 +267,6 @@ TABLE = {
     "object": browser_object,
 }
 
-# Measured without spinners, which would keep the cores from what is measured: idleness.
 IDLE = {"idle", "wss-idle"}
 
 SIZES = [4**power for power in range(13)]
