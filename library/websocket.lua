@@ -77,6 +77,7 @@ local websocket = {}
 ---@field ping_timeout? number milliseconds without an answer that end the connection; 20000
 ---@field close_timeout? number milliseconds to wait for the peer's Close; 3000
 ---@field delay? number milliseconds to wait before dialling; 0
+---@field linger? boolean after `disconnect` messages still come until the peer's Close, whose code DISCONNECTED has; false
 ---@field tls? websocket.tls
 ---@field proxy? string|boolean a URL, or false for none; the environment's by default
 
@@ -126,7 +127,7 @@ local websocket = {}
 ---@field type? 1|2 MESSAGE: DATA_TYPE_*
 ---@field code? integer DISCONNECTED: the close code
 ---@field reason? string DISCONNECTED
----@field clean? boolean DISCONNECTED
+---@field clean? boolean DISCONNECTED: both sides sent Close, or the script has left by `disconnect`
 ---@field error? integer ERROR: ERROR_*
 ---@field stage? websocket.stage ERROR
 ---@field handshake_response? websocket.handshake_response CONNECTED; ERROR after a bad answer
@@ -165,7 +166,9 @@ function websocket.connect(url, params, callback) end
 ---@param options? websocket.send_options
 function websocket.send(connection, message, options) end
 
----Sends what is queued, then Close. DISCONNECTED tells when it is done.
+---Sends what is queued, then Close. DISCONNECTED comes with the next update, has this code and
+---reason, and is the last event. With `params.linger`, from `open` and at a server: it waits for
+---the peer, and has the peer's.
 ---@param connection websocket.connection
 ---@param code? integer 1000
 ---@param reason? string

@@ -32,6 +32,9 @@ pub fn establish(
 ) -> Result<Established, Error> {
     wait(config.delay, reactor)?;
     reactor.start_deadline(config.timeout);
+    if config.timeout.is_zero() {
+        return Err(Error::Timeout(reactor.stage(), config.timeout));
+    }
     let endpoint = Endpoint::parse(url)?;
     let socket = reach(&endpoint, &config, reactor)?;
     let mut stream = if endpoint.secure {

@@ -110,6 +110,14 @@ impl Connection {
         self.wake();
     }
 
+    /// As [`close`](Self::close), for a host that will not hear of this connection again: messages
+    /// that still come are dropped.
+    pub fn leave(&self, code: u16, reason: String) {
+        self.desk.outgoing.close(code, reason);
+        self.desk.wish.leave();
+        self.wake();
+    }
+
     /// The host goes away: sends Close 1001 if the connection is open, and ends by `deadline`.
     pub fn abandon(&self, deadline: Instant) {
         self.desk.outgoing.close(1001, String::new());

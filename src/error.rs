@@ -364,11 +364,13 @@ impl fmt::Display for Error {
         match self {
             Error::Url(reason) => write!(f, "invalid URL: {reason}"),
             Error::Timeout(stage, limit) => {
-                write!(
-                    f,
-                    "timed out after {} ms in stage '{stage}'",
-                    limit.as_millis()
-                )
+                // Defold's words, which its scripts may look for.
+                let what = match stage {
+                    Stage::Open | Stage::Close => "timed out",
+                    _ => "Connect sequence timed out",
+                };
+                let limit = limit.as_millis();
+                write!(f, "{what} after {limit} ms in stage '{stage}'")
             }
             Error::Cancelled => f.write_str("closed before the connection was established"),
             Error::Resolve { host, reason, .. } => write!(f, "cannot resolve '{host}': {reason}"),

@@ -135,6 +135,71 @@ fn a_connection_lives_from_connected_to_disconnected() {
 }
 
 #[test]
+fn a_host_that_leaves_is_told_the_end_with_the_next_update_and_nothing_more() {
+    let (mut server, mut client, id) = pair();
+    for number in 0..100 {
+        let text = number.to_string();
+        let sent = client.engine.send(id, Kind::Text, text.as_bytes());
+        sent.expect("there is room");
+    }
+    client.engine.leave(id, 3000, "done");
+    client.engine.leave(id, 3001, "again");
+    client.update(None);
+    assert_eq!(
+        client.told(id),
+        [Told::Connected, closed(3000, "done", true)]
+    );
+    assert_eq!((client.engine.live(), client.engine.goodbyes()), (0, 1));
+    drive(&mut [&mut server, &mut client], "the goodbye", |hosts| {
+        let is_end = |told: &(Id, Told)| matches!(told.1, Told::Disconnected(_));
+        hosts[1].engine.goodbyes() == 0 && hosts[0].told.iter().any(is_end)
+    });
+    assert_eq!(client.told(id).len(), 2);
+    let (of, _) = server.told[0];
+    let told = server.told(of);
+    assert_eq!(told.len(), 102, "{told:?}");
+    assert_eq!(told[101], closed(3000, "done", true));
+}
+
+#[test]
+fn a_sleep_for_goodbyes_ends_with_one_and_another_sleep_does_not() {
+    let (mut server, mut client, id) = pair();
+    client.engine.leave(id, 1000, "");
+    client.update(None);
+    let serving = std::thread::scope(|scope| {
+        let serve = scope.spawn(move || {
+            drive(&mut [&mut server], "the end", |hosts| {
+                let is_end = |told: &(Id, Told)| matches!(told.1, Told::Disconnected(_));
+                hosts[0].told.iter().any(is_end)
+            });
+        });
+        let slept = client.engine.sleep_for_goodbyes(|| false);
+        assert!(slept.expect("it sleeps"));
+        assert_eq!(client.engine.goodbyes(), 0);
+        serve.join()
+    });
+    serving.expect("the server saw the end");
+    let timeout = Some(Duration::from_millis(20));
+    let slept = client.engine.sleep(timeout, || false);
+    assert!(!slept.expect("it sleeps"));
+}
+
+#[test]
+fn a_host_that_leaves_before_it_is_told_of_the_end_is_told_once() {
+    let mut host = Host::new();
+    let id = host.connect("no url");
+    let slept = host.engine.sleep(Some(PATIENCE), || false);
+    assert!(slept.expect("it sleeps"));
+    host.engine.leave(id, 4000, "");
+    host.update(None);
+    assert_eq!(host.told(id), [closed(4000, "", true)]);
+    drive(&mut [&mut host], "the goodbye", |hosts| {
+        hosts[0].engine.goodbyes() == 0
+    });
+    assert_eq!(host.told(id).len(), 1);
+}
+
+#[test]
 fn a_failure_is_an_error_and_an_end() {
     let mut host = Host::new();
     let id = host.connect("no url");
@@ -314,6 +379,17 @@ mod watched {
             host.update(Some(Instant::now()));
         }
         assert_eq!(host.told.len(), 2 * 2 + 3);
+    }
+
+    #[test]
+    fn the_descriptor_is_readable_for_the_end_of_what_the_host_has_left() {
+        let (_server, mut client, id) = pair();
+        let mut watch = Watch::new(&client.engine);
+        client.update(None);
+        client.engine.leave(id, 1000, "");
+        assert!(watch.is_readable(PATIENCE));
+        assert!(client.update(None));
+        assert_eq!(client.told(id).len(), 2);
     }
 
     #[test]

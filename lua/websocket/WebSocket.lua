@@ -32,7 +32,7 @@ local function connect(address, protocols, options)
     params[name] = value
   end
   params.protocol = protocols[1] and protocols or nil
-  params.self = link
+  params.self, params.linger = link, true
   link.connection = open_connection(address, params)
   return link
 end

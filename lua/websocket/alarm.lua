@@ -8,14 +8,14 @@ Alarm.__index = Alarm
 
 --- After `delay_ms`, from within `update`: `callback(owner)`. An error of it leaves `update`.
 function Alarm.new(delay_ms, callback, owner)
-  local alarm = setmetatable({ callback = callback, owner = owner, _id = 0 }, Alarm)
-  native.set_timer(alarm, delay_ms)
+  local alarm = setmetatable({ callback = callback, owner = owner, id = 0 }, Alarm)
+  native.set_timer(alarm, alarm, delay_ms)
   return alarm
 end
 
 --- At once. Nothing, when it has rung.
 function Alarm:cancel()
-  native.cancel_timer(self._id)
+  native.cancel_timer(self.id)
 end
 
 return Alarm

@@ -205,15 +205,11 @@ local function open(url, params)
   if problem then
     error(problem, 2)
   end
-  local own = params
-  local stream
-  if params == nil or type(params) == "table" then
-    own = setmetatable({}, { __index = params })
-    local limit = tonumber(own.max_receive_queue) or RECEIVE_QUEUE
-    own.max_receive_queue = math.ceil(limit / 2)
-    stream = new_stream(limit)
-    own.self = stream
-  end
+  local own = setmetatable({}, { __index = type(params) == "table" and params or nil })
+  local limit = tonumber(own.max_receive_queue) or RECEIVE_QUEUE
+  own.max_receive_queue = math.ceil(limit / 2)
+  local stream = new_stream(limit)
+  own.self, own.linger = stream, true
   local connection = internal.connect(url, own, on_event, 2)
   streams[connection] = stream
   await(stream, has_opened, nil, 2)

@@ -43,6 +43,7 @@
 //! An engine belongs to one thread. Its methods take `&self`, because a callback may use it while
 //! an event is being handed over; none holds a borrow when it returns.
 
+mod goodbyes;
 mod rest;
 mod update;
 
@@ -56,6 +57,7 @@ use std::{
 
 use rustc_hash::FxHashMap;
 
+use goodbyes::Goodbyes;
 use rest::Rest;
 use update::Update;
 pub use update::{Delivery, Front};
@@ -101,6 +103,8 @@ pub struct Engine {
     /// Events taken from the queue and not yet delivered.
     ready: RefCell<VecDeque<(ConnectionId, Event)>>,
     update: Update,
+    /// The connections that the host has left.
+    goodbyes: Goodbyes,
     /// The connection whose messages are being delivered, and what it has not been told of.
     delivered: Cell<(ConnectionId, usize)>,
     /// The connections that were sent to without waking their workers.
@@ -160,6 +164,7 @@ impl Engine {
             },
             ready: RefCell::default(),
             update: Update::default(),
+            goodbyes: Goodbyes::default(),
             delivered: Cell::default(),
             quiet: RefCell::default(),
         })
@@ -222,7 +227,8 @@ impl Engine {
         }
     }
 
-    /// Sends what is queued, then Close; before the connection is open, ends it at once.
+    /// Sends what is queued, then Close; before the connection is open, ends it at once. Messages
+    /// still come, until the peer's Close or the end of `close_timeout`.
     pub fn close(&self, id: ConnectionId, code: u16, reason: &str) {
         if let Some(connection) = self.connection(id) {
             connection.close(code, reason.to_owned());

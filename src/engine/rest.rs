@@ -34,18 +34,37 @@ impl Engine {
         timeout: Option<Duration>,
         is_interrupted: impl Fn() -> bool,
     ) -> io::Result<bool> {
+        self.sleep_until(|engine| engine.has_arrived(), timeout, is_interrupted)
+    }
+
+    /// As [`sleep`](Self::sleep) without a timeout, but ends also when a connection that the host
+    /// has left is over, and at once where there is none: see [`goodbyes`](Self::goodbyes).
+    pub fn sleep_for_goodbyes(&self, is_interrupted: impl Fn() -> bool) -> io::Result<bool> {
+        let before = self.goodbyes();
+        let is_done = |engine: &Self| {
+            engine.has_arrived() || engine.goodbyes() < before || engine.goodbyes() == 0
+        };
+        self.sleep_until(is_done, None, is_interrupted)
+    }
+
+    fn sleep_until(
+        &self,
+        is_done: impl Fn(&Self) -> bool,
+        timeout: Option<Duration>,
+        is_interrupted: impl Fn() -> bool,
+    ) -> io::Result<bool> {
         self.announce_all();
         let queue = self.workers.events();
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
-            if !self.ready.borrow().is_empty() || !queue.is_empty() || self.is_due() {
+            if is_done(self) {
                 return Ok(true);
             }
             // Somebody who watches the descriptor expects events behind it, not a socket.
             let more = !self.is_watched() && self.lead.borrow_mut().drive(queue);
             queue.arm();
             if !queue.is_empty() {
-                return Ok(true);
+                continue;
             }
             let now = Instant::now();
             if deadline.is_some_and(|deadline| deadline <= now) {
@@ -82,7 +101,7 @@ impl Engine {
         }
         let queue = self.workers.events();
         queue.arm();
-        if !queue.is_empty() || !self.ready.borrow().is_empty() {
+        if !queue.is_empty() || self.has_ready() {
             queue.notify();
         }
         Ok(Some(descriptor))

@@ -55,6 +55,8 @@ pub enum Front {
 pub(super) struct Update {
     /// How many of the events that are ready.
     left: Cell<usize>,
+    /// How many of the ends of connections that the host has left.
+    ends_left: Cell<usize>,
     /// Until when.
     deadline: Cell<Option<Instant>>,
     /// The timers that were due when it began. None: there is no timer.
@@ -73,6 +75,8 @@ enum Shown {
     Nothing,
     /// The first of `ready`.
     Event,
+    /// The first of the ends of connections that the host has left.
+    End,
     Timer(Id),
 }
 
@@ -80,7 +84,7 @@ impl Engine {
     /// Whether an update would find nothing to do.
     #[inline]
     pub fn is_idle(&self) -> bool {
-        self.ready.borrow().is_empty()
+        !self.has_ready()
             && self.quiet.borrow().is_empty()
             && self.workers.events().is_empty()
             && !self.is_watched()
@@ -101,12 +105,14 @@ impl Engine {
         queue.take(&mut ready);
         let update = &self.update;
         update.left.set(ready.len());
+        update.ends_left.set(self.goodbyes.untold());
         update.deadline.set(deadline);
         update.has_delivered.set(false);
         update.has_rung.set(false);
         let first = self.rest.first_timer.get();
         update.timers_until.set(first.map(|_| Instant::now()));
-        !ready.is_empty() || self.due_timer().is_some()
+        drop(ready);
+        self.has_ready() || self.due_timer().is_some()
     }
 
     /// Ends an update. What it left over makes the descriptor readable again.
@@ -116,7 +122,7 @@ impl Engine {
         let queue = self.workers.events();
         queue.return_room(&mut self.ready.borrow_mut());
         if self.is_watched() {
-            if !self.ready.borrow().is_empty() {
+            if self.has_ready() {
                 queue.notify();
             }
             if let Some(alarm) = &mut *self.rest.alarm.borrow_mut() {
@@ -136,9 +142,11 @@ impl Engine {
                 Some((id, Delivery::Timer))
             }
             Front::Message { .. } | Front::Event { .. } => {
-                self.update.shown.set(Shown::Nothing);
-                let (id, event) = self.take_event()?;
-                Some((id, Delivery::Event(event)))
+                let taken = match self.update.shown.take() {
+                    Shown::End => self.take_end(),
+                    _ => self.take_event(),
+                };
+                taken.map(|(id, event)| (id, Delivery::Event(event)))
             }
         }
     }
@@ -151,11 +159,64 @@ impl Engine {
             .deadline
             .get()
             .is_some_and(|deadline| update.has_delivered.get() && Instant::now() >= deadline);
+        if self.goodbyes.are_any() && !is_late {
+            if let Some(end) = self.front_end() {
+                update.shown.set(Shown::End);
+                return end;
+            }
+            self.skip_left();
+        }
         if update.left.get() == 0 || is_late {
             return self.front_timer(is_late);
         }
         update.shown.set(Shown::Event);
         self.front_event()
+    }
+
+    /// Whether an update would deliver something. What nobody wants to hear is dropped here.
+    pub(super) fn has_arrived(&self) -> bool {
+        if self.goodbyes.are_any() {
+            let mut ready = self.ready.borrow_mut();
+            self.workers.events().take(&mut ready);
+            self.update.left.set(ready.len());
+            drop(ready);
+            self.skip_left();
+        }
+        self.has_ready() || !self.workers.events().is_empty() || self.is_due()
+    }
+
+    /// What is to be delivered, but timers.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.borrow().is_empty() || self.goodbyes.untold() > 0
+    }
+
+    /// The end of a connection that the host had left before this update.
+    fn front_end(&self) -> Option<Front> {
+        (self.update.ends_left.get() > 0).then(|| self.goodbyes.first())?
+    }
+
+    fn take_end(&self) -> Option<(ConnectionId, Event)> {
+        let update = &self.update;
+        update.has_delivered.set(true);
+        update
+            .ends_left
+            .set(update.ends_left.get().saturating_sub(1));
+        let (id, event) = self.goodbyes.take()?;
+        self.forget(id);
+        Some((id, event))
+    }
+
+    /// Drops the next events as long as they are those of connections that the host has left.
+    fn skip_left(&self) {
+        let mut ready = self.ready.borrow_mut();
+        let left = &self.update.left;
+        while left.get() > 0
+            && let Some((id, event)) = ready.front()
+            && self.goodbyes.skips(*id, event)
+        {
+            ready.pop_front();
+            left.set(left.get() - 1);
+        }
     }
 
     #[inline]
@@ -200,6 +261,7 @@ impl Engine {
             Shown::Nothing => Front::None,
             Shown::Timer(id) => Front::Timer { id },
             Shown::Event => self.front_event(),
+            Shown::End => self.front_end().unwrap_or(Front::None),
         }
     }
 
@@ -216,6 +278,7 @@ impl Engine {
                 Some(id)
             }
             Shown::Event => self.drop_event(),
+            Shown::End => self.take_end().map(|(id, _)| id),
         }
     }
 
@@ -246,7 +309,10 @@ impl Engine {
         let (id, event) = self.ready.borrow_mut().pop_front()?;
         match &event {
             Event::Message(_, payload) => self.count_delivered(id, message_cost(payload)),
-            Event::Disconnected(_) => self.forget(id),
+            Event::Disconnected(_) => {
+                self.forget(id);
+                self.goodbyes.forget(id);
+            }
             Event::Connected(_) | Event::Error(_) => {}
         }
         Some((id, event))

@@ -350,7 +350,7 @@ impl Link {
                 Some(Output::Message(kind, payload)) => {
                     desk.stats.messages_received.add(1);
                     let cost = message_cost(&payload);
-                    if desk.wish.abandoned().is_none() && self.credit.grants(stalled, cost) {
+                    if desk.wish.is_heard() && self.credit.grants(stalled, cost) {
                         self.cost += cost;
                         self.arrivals.push(Arrival::Message(kind, payload.into()));
                     }

@@ -26,13 +26,15 @@ struct Adoption {
     listening: Option<(*const str, u16)>,
 }
 
-/// `adopt(objects, object, adoption)`: the table `object` stands for what was begun.
+/// `adopt(objects, object, record, adoption)`: the table `object` stands for what was begun, and the
+/// table `record`, which may be the same, gets its number.
 unsafe extern "C-unwind" fn adopt(lua: *mut lua_State) -> c_int {
-    // SAFETY: only `begin_adopted` calls this, with two tables and a pointer that it holds.
+    // SAFETY: only `begin_adopted` calls this, with three tables and a pointer that it holds.
     unsafe {
-        let adoption = &*ffi::lua_touserdata(lua, 3).cast::<Adoption>();
+        let adoption = &*ffi::lua_touserdata(lua, 4).cast::<Adoption>();
+        ffi::lua_settop(lua, 3);
+        push::field(lua, c"id", |lua| push::integer(lua, adoption.id));
         ffi::lua_settop(lua, 2);
-        push::field(lua, c"_id", |lua| push::integer(lua, adoption.id));
         if let Some((url, port)) = adoption.listening {
             push::field(lua, c"url", |lua| push::string(lua, (*url).as_bytes()));
             push::field(lua, c"port", |lua| ffi::lua_pushinteger(lua, port.into()));
@@ -57,7 +59,7 @@ enum Begun {
     OutOfMemory,
 }
 
-/// Begins something that the table at index 1 will stand for. When Lua cannot take it, `undo`
+/// Begins something that the table at index 1 will stand for, with the table at 2 as its record. When Lua cannot take it, `undo`
 /// ends it: nothing is left that nobody knows of.
 unsafe fn begin_adopted<T>(
     lua: *mut lua_State,
@@ -71,6 +73,7 @@ unsafe fn begin_adopted<T>(
         ffi::lua_pushcclosure(lua, adopt, 0);
         ffi::lua_pushvalue(lua, ffi::lua_upvalueindex(OBJECTS));
         ffi::lua_pushvalue(lua, 1);
+        ffi::lua_pushvalue(lua, 2);
         let begun = match catch_unwind(AssertUnwindSafe(begin)) {
             Ok(Ok(begun)) => begun,
             Ok(Err(problem)) => return problem,
@@ -78,7 +81,7 @@ unsafe fn begin_adopted<T>(
         };
         let mut adoption = tell(&begun);
         ffi::lua_pushlightuserdata(lua, (&raw mut adoption).cast());
-        if ffi::lua_pcall(lua, 3, 0, 0) == ffi::LUA_OK {
+        if ffi::lua_pcall(lua, 4, 0, 0) == ffi::LUA_OK {
             return Begun::Yes;
         }
         let _ = catch_unwind(AssertUnwindSafe(|| undo(&begun)));
@@ -86,17 +89,17 @@ unsafe fn begin_adopted<T>(
     }
 }
 
-/// `connect(connection, url, params)`: the table `connection` gets its number. Returns what is
-/// wrong with `params`, if anything is.
+/// `connect(connection, record, url, params)`: the table `record` gets the number of `connection`.
+/// Returns what is wrong with `params`, if anything is.
 pub unsafe extern "C-unwind" fn connect(lua: *mut lua_State) -> c_int {
-    // SAFETY: Lua calls this as a function made by `push_bound`; module.lua passes a table, a
-    // string and a table of its own or nil.
+    // SAFETY: Lua calls this as a function made by `push_bound`; module.lua passes two
+    // tables, a string and a table of its own.
     unsafe {
         let engine = &bound_or_raise(lua).engine;
-        let url = bytes_argument(lua, 2).unwrap_or_default();
+        let url = bytes_argument(lua, 3).unwrap_or_default();
         let begin = || {
             let url = String::from_utf8_lossy(url);
-            match params::connect(&Plain::read(lua, 3)) {
+            match params::connect(&Plain::read(lua, 4)) {
                 Ok(config) => Ok(engine.connect(url.into_owned(), config)),
                 Err(complaint) => Err(Begun::Complaint(Text::of(&complaint))),
             }
@@ -116,14 +119,14 @@ pub unsafe extern "C-unwind" fn connect(lua: *mut lua_State) -> c_int {
     }
 }
 
-/// `listen(server, params)`: the table `server` gets its number, URL and port. Returns what is
-/// wrong with `params`, if anything is; or nil, why it cannot listen and ERROR_*.
+/// `listen(server, record, params)`: the table `server` gets its URL and port, and `record` its
+/// number. Returns what is wrong with `params`, if anything is; or nil, why it cannot listen and ERROR_*.
 pub unsafe extern "C-unwind" fn listen(lua: *mut lua_State) -> c_int {
     // SAFETY: as `connect`.
     unsafe {
         let engine = &bound_or_raise(lua).engine;
         let failed = |error: Error| Begun::Failed(Text::of(&error), error.code());
-        let begin = || match params::listen(&Plain::read(lua, 2)) {
+        let begin = || match params::listen(&Plain::read(lua, 3)) {
             Ok(config) => engine.listen(config).map_err(failed),
             Err(complaint) => Err(Begun::Complaint(Text::of(&complaint))),
         };
@@ -149,13 +152,13 @@ pub unsafe extern "C-unwind" fn listen(lua: *mut lua_State) -> c_int {
     }
 }
 
-/// `set_timer(object, delay_ms)`: after that the event TIMER comes, once. The table `object` gets
-/// the timer's number.
+/// `set_timer(object, record, delay_ms)`: after that the event TIMER comes for `object`, once. The
+/// table `record` gets the timer's number.
 pub unsafe extern "C-unwind" fn set_timer(lua: *mut lua_State) -> c_int {
-    // SAFETY: as `connect`; module.lua passes a table and a number.
+    // SAFETY: as `connect`; two tables and a number are passed.
     unsafe {
         let engine = &bound_or_raise(lua).engine;
-        let delay = ffi::lua_tonumber(lua, 2);
+        let delay = ffi::lua_tonumber(lua, 3);
         let begin = || Ok(engine.set_timer(params::duration(delay)));
         let tell = |id: &Id| Adoption {
             id: *id,

@@ -9,8 +9,8 @@
 -- what is done twice does no harm.
 local native, constants = ...
 
-local error, type, tostring, rawget, rawset, setmetatable, getmetatable, pairs, next, ipairs =
-  error, type, tostring, rawget, rawset, setmetatable, getmetatable, pairs, next, ipairs
+local error, type, tostring, tonumber, rawget, rawset, setmetatable, pairs, next, ipairs =
+  error, type, tostring, tonumber, rawget, rawset, setmetatable, pairs, next, ipairs
 local find, lower, sub = string.find, string.lower, string.sub
 local traceback = debug and debug.traceback -- a host may leave `debug` out
 local native_send, native_next, native_rare = native.send, native.next, native.rare
@@ -27,8 +27,12 @@ websocket.EVENT_TIMER = nil
 local TEXT, BINARY = constants.DATA_TYPE_TEXT, constants.DATA_TYPE_BINARY
 local MAX_REASON = 123 -- RFC 6455 section 5.5: 125 bytes less the code
 
-local MARK = {} -- the key by which connections are known: cheaper than asking for a metatable
 local objects = native.objects -- connections, servers, timers: by number, while more may come
+-- What is ours of each connection and of each server: their tables show what is for scripts, and
+-- nothing else. A record must not refer to its key, or Lua 5.1 would never collect the two; of the
+-- callbacks it lets go at the end.
+local records = setmetatable({}, { __mode = "k" })
+local server_records = setmetatable({}, { __mode = "k" })
 -- Of the events of this update those that count as delivered, and those without a callback.
 local handed, silent = 0, 0
 local epoch = 0 -- counts updates
@@ -38,11 +42,11 @@ local connection_metatable = { __index = Connection, __name = "websocket.connect
 local server_metatable = { __index = Server, __name = "websocket.server" }
 
 function connection_metatable:__tostring()
-  return ("websocket connection %d: %s"):format(self._id, self.url)
+  return ("websocket connection %d: %s"):format(records[self].id, self.url)
 end
 
 function server_metatable:__tostring()
-  return ("websocket server %d: %s"):format(self._id, self.url)
+  return ("websocket server %d: %s"):format(server_records[self].id, self.url)
 end
 
 local function argument(position, name, expected, value, level)
@@ -53,38 +57,42 @@ local function argument(position, name, expected, value, level)
   )
 end
 
-local function check_connection(value, level)
-  if type(value) ~= "table" or not value[MARK] then
-    error("The first argument must be a valid connection!", level + 1)
-  end
+-- The record of what should be a connection.
+local function record_of(value, level)
+  return records[value] or error("The first argument must be a valid connection!", level + 1)
 end
 
 local function new_connection(url, callback, self)
-  return setmetatable({
-    [MARK] = true,
-    url = url,
-    protocol = "",
-    extensions = "",
-    _id = 0,
-    _state = "connecting",
-    _callback = callback,
-    _self = self,
-    _sent = 0,
-    _written = 0,
-    _epoch = epoch,
-  }, connection_metatable)
+  local connection =
+    setmetatable({ url = url, protocol = "", extensions = "" }, connection_metatable)
+  local record = {
+    id = 0,
+    state = "connecting",
+    callback = callback,
+    self = self,
+    sent = 0,
+    written = 0,
+    epoch = epoch,
+  }
+  records[connection] = record
+  return connection, record
+end
+
+-- Defold's functions take a number where a string is asked for.
+local function to_string(value)
+  return type(value) == "number" and value .. "" or value
+end
+
+-- And a string where a number is.
+local function to_number(value)
+  return type(value) == "string" and tonumber(value) or value
 end
 
 -- A header's value may be a number, or a list.
 local function copy_headers(headers)
   local own = {}
   for name, value in next, headers do
-    if type(value) == "number" then
-      value = value .. ""
-    elseif type(value) == "table" then
-      value = copy_headers(value)
-    end
-    own[name] = value
+    own[name] = type(value) == "table" and copy_headers(value) or to_string(value)
   end
   return own
 end
@@ -119,24 +127,41 @@ local function copy_params(params, known)
   return own
 end
 
+-- The `params` of a client, as Defold takes them.
+local function copy_client_params(params)
+  local own = copy_params(params, native.connect_keys)
+  for _, key in ipairs(native.number_keys) do
+    own[key] = to_number(own[key])
+  end
+  own.headers = to_string(own.headers)
+  own.protocol = to_string(own.protocol)
+  if own.protocol == "" then
+    own.protocol = nil
+  end
+  return own
+end
+
 -- `level` is that of the caller, who is to read what is wrong.
 local function connect(url, params, callback, level)
+  url = to_string(url)
   if type(url) ~= "string" then
     argument(1, "url", "string", url, level + 1)
-  elseif params ~= nil and type(params) ~= "table" then
-    argument(2, "params", "table or nil", params, level + 1)
   elseif type(callback) ~= "function" then
     argument(3, "callback", "function", callback, level + 1)
   end
-  local own = copy_params(params, native.connect_keys)
-  local self = own.self
-  own.self = nil
-  local connection = new_connection(url, callback, self)
-  local problem = native.connect(connection, url, own)
+  local own = copy_client_params(type(params) == "table" and params or nil)
+  local self, linger = own.self, own.linger
+  if linger ~= nil and type(linger) ~= "boolean" then
+    error("params.linger must be a boolean, got a " .. type(linger), level + 1)
+  end
+  own.self, own.linger = nil, nil
+  local connection, record = new_connection(url, callback, self)
+  record.lingers = linger
+  local problem = native.connect(connection, record, url, own)
   if problem then
     error(problem, level + 1)
   end
-  return connection
+  return connection, record
 end
 
 function websocket.connect(url, params, callback)
@@ -146,47 +171,41 @@ end
 
 -- What `buffered` says changes only here and between updates, so that a script sees what it
 -- sent until it next lets the network have a say.
-local function refresh_buffered(connection)
-  connection._epoch = epoch
-  local buffered = native.buffered(connection._id)
+local function refresh_buffered(record)
+  record.epoch = epoch
+  local buffered = native.buffered(record.id)
   if buffered then
-    connection._written = connection._sent - buffered
+    record.written = record.sent - buffered
   end
 end
 
-local function send(connection, message, options, level)
-  local kind = BINARY
-  if options ~= nil then
-    if type(options) ~= "table" then
-      argument(3, "options", "table or nil", options, level + 1)
-    end
-    kind = options.type or BINARY
-    if kind ~= TEXT and kind ~= BINARY then
-      local expected =
-        "bad argument #3 'options' (type: DATA_TYPE_TEXT or DATA_TYPE_BINARY expected)"
-      error(expected, level + 1)
-    end
+local function kind_of(options, level)
+  local kind = to_number(options.type) or BINARY
+  if kind ~= TEXT and kind ~= BINARY then
+    local expected = "bad argument #3 'options' (type: DATA_TYPE_TEXT or DATA_TYPE_BINARY expected)"
+    error(expected, level + 1)
   end
-  if connection._state ~= "open" then
-    local is_over = connection._state == "closed"
-    error(is_over and "Invalid connection" or "Connection isn't connected", level + 1)
-  end
-  if connection._epoch ~= epoch then
-    refresh_buffered(connection)
-  end
-  local size, problem = native_send(connection._id, message, kind)
-  if size then
-    connection._sent = connection._sent + size
-  elseif problem then
-    error(problem, level + 1)
-  else
-    argument(2, "message", "string", message, level + 1)
-  end
+  return kind
 end
 
 function websocket.send(connection, message, options)
-  check_connection(connection, 2)
-  send(connection, message, options, 2)
+  local record = records[connection] or record_of(connection, 2)
+  local kind = type(options) == "table" and kind_of(options, 2) or BINARY
+  if record.state ~= "open" then
+    local is_over = record.state == "closed"
+    error(is_over and "Invalid connection" or "Connection isn't connected", 2)
+  end
+  if record.epoch ~= epoch then
+    refresh_buffered(record)
+  end
+  local size, problem = native_send(record.id, message, kind)
+  if size then
+    record.sent = record.sent + size
+  elseif problem then
+    error(problem, 2)
+  else
+    argument(2, "message", "string", message, 2)
+  end
 end
 
 Connection.send = websocket.send
@@ -221,42 +240,37 @@ local function check_close(code, reason, position, level)
   end
 end
 
-local function disconnect(connection, code, reason, level)
-  check_close(code, reason, 2, level + 1)
-  if connection._state ~= "closing" and connection._state ~= "closed" then
-    connection._state = "closing"
-    native.close(connection._id, code or 1000, reason or "")
-  end
-end
-
 function websocket.disconnect(connection, code, reason)
-  check_connection(connection, 2)
-  disconnect(connection, code, reason, 2)
+  local record = record_of(connection, 2)
+  code, reason = to_number(code), to_string(reason)
+  check_close(code, reason, 2, 2)
+  if record.state ~= "closing" and record.state ~= "closed" then
+    record.state = "closing"
+    local close = record.lingers and native.close or native.leave
+    close(record.id, code or 1000, reason or "")
+  end
 end
 
 Connection.disconnect = websocket.disconnect
 
 function Connection:state()
-  check_connection(self, 2)
-  return self._state
+  return record_of(self, 2).state
 end
 
 function Connection:buffered()
-  check_connection(self, 2)
-  if self._epoch ~= epoch then
-    refresh_buffered(self)
+  local record = record_of(self, 2)
+  if record.epoch ~= epoch then
+    refresh_buffered(record)
   end
-  return self._sent - self._written
+  return record.sent - record.written
 end
 
 function Connection:pause()
-  check_connection(self, 2)
-  native.pause(self._id)
+  native.pause(record_of(self, 2).id)
 end
 
 function Connection:resume()
-  check_connection(self, 2)
-  native.resume(self._id)
+  native.resume(record_of(self, 2).id)
 end
 
 local function stats_table(sent, received, bytes_sent, bytes_received, rtt, least, jitter, since)
@@ -275,8 +289,8 @@ local function stats_table(sent, received, bytes_sent, bytes_received, rtt, leas
 end
 
 function Connection:stats()
-  check_connection(self, 2)
-  return stats_table(native.stats(self._id)) or self._stats or {}
+  local record = record_of(self, 2)
+  return stats_table(native.stats(record.id)) or record.stats or {}
 end
 
 -- The embedded files, read when they are first used: to a script that needs none of them they
@@ -305,13 +319,13 @@ function require_part(name)
 end
 
 function Connection:receive(timeout_ms)
-  check_connection(self, 2)
+  record_of(self, 2)
   local message, kind, code = part("stream").receive(self, timeout_ms, 3)
   return message, kind, code
 end
 
 function Connection:messages()
-  check_connection(self, 2)
+  record_of(self, 2)
   local iterator, connection = part("stream").messages(self, 3)
   return iterator, connection
 end
@@ -352,8 +366,9 @@ local function accepted(id, path, server_id)
   if not server then
     return nil -- closed while this client was on its way in
   end
-  local connection = new_connection(path, server._callback, server._self)
-  connection._id, connection._server = id, server_id
+  local of_server = server_records[server]
+  local connection, record = new_connection(path, of_server.callback, of_server.self)
+  record.id, record.server, record.lingers = id, server_id, true
   objects[id] = connection
   return connection
 end
@@ -369,8 +384,9 @@ rare[CONNECTED] = function(id, protocol, extensions, address, headers, status, b
   connection.remote_address = address
   -- For a script that gave up before CONNECTED the connection was never open: all that it still
   -- wants to know is the end.
-  if connection._state == "closing" then
-    connection._wants_only_end = true
+  local record = records[connection]
+  if record.state == "closing" then
+    record.wants_only_end = true
     return connection
   end
   local data = {
@@ -380,7 +396,7 @@ rare[CONNECTED] = function(id, protocol, extensions, address, headers, status, b
     request = path and { path = path, headers = headers_table(headers), remote_address = address }
       or nil,
   }
-  connection._state = "open"
+  record.state = "open"
   return connection, data
 end
 
@@ -396,7 +412,7 @@ rare[ERROR] = function(id, text, code, stage, headers, status, body)
     stage = stage,
     handshake_response = response_table(headers, status, body),
   }
-  connection._state = "closing"
+  records[connection].state = "closing"
   return connection, data
 end
 
@@ -407,9 +423,10 @@ rare[DISCONNECTED] = function(id, code, reason, clean, buffered, ...)
   end
   local data =
     { event = DISCONNECTED, message = reason, code = code, reason = reason, clean = clean }
-  connection._stats = stats_table(...)
-  connection._written = connection._sent - buffered
-  connection._state = "closed"
+  local record = records[connection]
+  record.stats = stats_table(...)
+  record.written = record.sent - buffered
+  record.state = "closed"
   return connection, data
 end
 
@@ -431,7 +448,8 @@ local function rare_event(id, event, ...)
   if not data then
     return nil
   end
-  return connection, data, connection._callback, connection._self
+  local record = records[connection]
+  return connection, data, record.callback, record.self
 end
 
 local current -- whose callback runs: its `self`
@@ -453,7 +471,8 @@ local function deliver_rare(call, connection, data, callback, self)
     return
   end
   if data.event == DISCONNECTED then
-    connection._callback, connection._self = nil, nil
+    local record = records[connection]
+    record.callback, record.self = nil, nil
   end
   current = self
   call(callback, self, connection, data)
@@ -476,11 +495,11 @@ local function drain()
     if message then
       if id ~= last then
         last, connection = id, objects[id]
-        if connection and connection._wants_only_end then
+        local record = records[connection]
+        if record and record.wants_only_end then
           connection = nil
-        end
-        if connection then
-          callback, self = connection._callback, connection._self
+        elseif record then
+          callback, self = record.callback, record.self
         end
       end
       if connection then
@@ -570,9 +589,17 @@ function websocket.wait(timeout_ms)
   return 0
 end
 
+-- What waits without a timeout waits for an event. A goodbye under way ends without one.
+local function are_any()
+  local live, goodbyes = native.live()
+  return live + goodbyes > 0
+end
+
 function websocket.run()
-  while native.live() > 0 and not native.delivers() do
-    websocket.wait()
+  while are_any() and not native.delivers() do
+    if native_sleep(nil, true) then
+      websocket.update()
+    end
   end
 end
 
@@ -593,14 +620,10 @@ function websocket.listen(params, callback)
   local own = copy_params(params, native.listen_keys)
   local self = own.self
   own.self = nil
-  local server = setmetatable({
-    port = 0,
-    url = "",
-    _id = 0,
-    _callback = callback,
-    _self = self,
-  }, server_metatable)
-  local complaint, message, code = native.listen(server, own)
+  local server = setmetatable({ port = 0, url = "" }, server_metatable)
+  local record = { id = 0, callback = callback, self = self }
+  server_records[server] = record
+  local complaint, message, code = native.listen(server, record, own)
   if complaint then
     error(complaint, 2)
   elseif message then
@@ -609,28 +632,27 @@ function websocket.listen(params, callback)
   return server
 end
 
-local function check_server(value, level)
-  if type(value) ~= "table" or getmetatable(value) ~= server_metatable then
-    error("bad argument #1 'self' (server expected)", level + 1)
-  end
+local function server_record_of(value, level)
+  return server_records[value] or error("bad argument #1 'self' (server expected)", level + 1)
 end
 
 function Server:close(code, reason)
-  check_server(self, 2)
+  local record = server_record_of(self, 2)
   check_close(code, reason, 1, 2)
-  if objects[self._id] then
-    native.close_server(self._id, code or 1001, reason or "")
-    for _, connection in next, objects do
-      if connection._server == self._id and connection._state == "open" then
-        connection._state = "closing"
+  if objects[record.id] then
+    native.close_server(record.id, code or 1001, reason or "")
+    record.callback, record.self = nil, nil
+    for _, object in next, objects do
+      local of_client = records[object]
+      if of_client and of_client.server == record.id and of_client.state == "open" then
+        of_client.state = "closing"
       end
     end
   end
 end
 
 function Server:connections()
-  check_server(self, 2)
-  return native.server_connections(self._id) or 0
+  return native.server_connections(server_record_of(self, 2).id) or 0
 end
 
 -- The members that embedded files make, and which file makes them.

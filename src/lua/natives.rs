@@ -56,6 +56,17 @@ pub unsafe extern "C-unwind" fn close(lua: *mut lua_State) -> c_int {
     0
 }
 
+/// `leave(id, code, reason)`: the next update tells the end.
+pub unsafe extern "C-unwind" fn leave(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`.
+    unsafe {
+        let (id, code) = (first_id(lua), ffi::lua_tointeger(lua, 2) as u16);
+        let reason = text_argument(lua, 3);
+        with_state(lua, |state| state.engine.leave(id, code, reason));
+    }
+    0
+}
+
 /// `close_server(id, code, reason)`.
 pub unsafe extern "C-unwind" fn close_server(lua: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this as a function made by `push_bound`, with room for 20 values.
@@ -138,12 +149,14 @@ pub unsafe extern "C-unwind" fn resume(lua: *mut lua_State) -> c_int {
     0
 }
 
-/// `live()`: how many connections, servers and timers there are.
+/// `live()`: how many connections, servers and timers there are, and how many connections that were
+/// left are not over.
 pub unsafe extern "C-unwind" fn live(lua: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this as a function made by `push_bound`.
     unsafe {
-        let count = with_state(lua, |state| state.engine.live());
-        push_count(lua, Some(count))
+        let (live, goodbyes) =
+            with_state(lua, |state| (state.engine.live(), state.engine.goodbyes()));
+        push_count(lua, Some(live)) + push_count(lua, Some(goodbyes))
     }
 }
 
@@ -158,8 +171,8 @@ pub unsafe extern "C-unwind" fn delivers(lua: *mut lua_State) -> c_int {
     2
 }
 
-/// `sleep(timeout_ms)`: whether there is something to deliver. Nothing within a callback, and
-/// where without a timeout nothing would ever come.
+/// `sleep(timeout_ms, for_goodbyes)`: whether there is something to deliver, or a connection that
+/// was left is over. Nothing within a callback, and where without a timeout nothing would ever come.
 pub unsafe extern "C-unwind" fn sleep(lua: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this as a function made by `push_bound`, with room for 20 values. The main
     // thread lives as long as the Lua state.
@@ -171,16 +184,25 @@ pub unsafe extern "C-unwind" fn sleep(lua: *mut lua_State) -> c_int {
             ffi::LUA_TNUMBER => Some(ffi::lua_tonumber(lua, 1)).filter(|it| it.is_finite()),
             _ => None,
         };
-        let is_hopeless = || ffi::lua_isnoneornil(lua, 1) != 0 && state.engine.live() == 0;
+        let for_goodbyes = ffi::lua_toboolean(lua, 2) != 0;
+        let is_hopeless = || {
+            ffi::lua_isnoneornil(lua, 1) != 0
+                && state.engine.live() == 0
+                && !(for_goodbyes && state.engine.goodbyes() > 0)
+        };
         let before = Hooks::of(lua, state.main);
         let slept = catch_unwind(AssertUnwindSafe(|| {
             if is_hopeless() {
                 return Ok(None);
             }
             let is_interrupted = || Hooks::of(lua, state.main) != before;
-            let slept = state
-                .engine
-                .sleep(timeout.map(params::duration), is_interrupted);
+            let engine = &state.engine;
+            let slept = match timeout {
+                None if for_goodbyes && engine.goodbyes() > 0 => {
+                    engine.sleep_for_goodbyes(is_interrupted)
+                }
+                _ => engine.sleep(timeout.map(params::duration), is_interrupted),
+            };
             slept.map(Some).map_err(|error| Text::of(&error))
         }));
         match slept.unwrap_or_else(|_| Err(panicked())) {

@@ -18,7 +18,7 @@ pub type Complaint = String;
 const LONGEST_MS: f64 = 100.0 * 365.0 * 86_400_000.0;
 
 /// The keys of a connection's `params`.
-pub const CONNECT: [&str; 14] = [
+pub const CONNECT: [&str; 15] = [
     "timeout",
     "headers",
     "max_message_size",
@@ -32,7 +32,19 @@ pub const CONNECT: [&str; 14] = [
     "protocol",
     "delay",
     "proxy",
+    "linger",
     "self",
+];
+/// Those of them that are numbers.
+pub const NUMBERS: [&str; 8] = [
+    "timeout",
+    "delay",
+    "max_message_size",
+    "max_receive_queue",
+    "max_send_queue",
+    "close_timeout",
+    "ping_interval",
+    "ping_timeout",
 ];
 /// The keys of a server's `params`.
 pub const LISTEN: [&str; 15] = [
@@ -78,7 +90,9 @@ pub fn connect(params: &Plain) -> Result<ConnectConfig, Complaint> {
     let Some(params) = Params::top(params) else {
         return Ok(config);
     };
-    config.timeout = params.milliseconds("timeout")?.unwrap_or(config.timeout);
+    // None or less is an error of its own, which Defold tells as an event.
+    let timeout = params.number("timeout", "a number of milliseconds")?;
+    config.timeout = timeout.map_or(config.timeout, duration);
     config.delay = params.milliseconds("delay")?.unwrap_or(config.delay);
     config.protocols = params.protocols("protocol")?;
     client_headers(&params, &mut config)?;

@@ -37,7 +37,7 @@ const CLOSE_CODES: [(&str, u16); 13] = [
     ("TLS_HANDSHAKE_FAILED", 1015),
 ];
 
-const FUNCTIONS: [(&CStr, lua_CFunction); 27] = [
+const FUNCTIONS: [(&CStr, lua_CFunction); 28] = [
     (c"set_loop", calls::set_loop),
     (c"update", calls::update),
     (c"go_on", calls::go_on),
@@ -46,6 +46,7 @@ const FUNCTIONS: [(&CStr, lua_CFunction); 27] = [
     (c"send", calls::send),
     (c"connect", begin::connect),
     (c"close", natives::close),
+    (c"leave", natives::leave),
     (c"buffered", natives::buffered),
     (c"stats", natives::stats),
     (c"pause", natives::pause),
@@ -95,7 +96,8 @@ pub unsafe fn push_all(lua: *mut lua_State) {
 
 /// The names of files and of parameters, into the table at the top.
 unsafe fn push_keys(lua: *mut lua_State) {
-    let lists: [(&CStr, &[&str]); 4] = [
+    let lists: [(&CStr, &[&str]); 5] = [
+        (c"number_keys", &params::NUMBERS),
         (c"connect_keys", &params::CONNECT),
         (c"listen_keys", &params::LISTEN),
         (c"compression_keys", &params::COMPRESSION),

@@ -148,15 +148,18 @@ describe("events", function()
     assert.equal("DISCONNECTED", events.events[#events.events].name)
   end)
 
-  it("still come as messages after disconnect, until the end", function()
-    local late = peer.raw("late")
-    local events = recorder.new({ CONNECTED = disconnect })
-    websocket.connect(late:url(), nil, events.callback)
-    local closing = events:wait("DISCONNECTED")
-    assert.same({ "1", "2", "3" }, events:messages())
-    assert.same({ 1000, true }, { closing.code, closing.clean })
-    late:stop()
-  end)
+  it(
+    "still come as messages after disconnect, until the end, where `linger` asks for it",
+    function()
+      local late = peer.raw("late")
+      local events = recorder.new({ CONNECTED = disconnect })
+      websocket.connect(late:url(), { linger = true }, events.callback)
+      local closing = events:wait("DISCONNECTED")
+      assert.same({ "1", "2", "3" }, events:messages())
+      assert.same({ 1000, true }, { closing.code, closing.clean })
+      late:stop()
+    end
+  )
 
   it("are DISCONNECTED alone when disconnect came before CONNECTED", function()
     for _, path in ipairs({ "/observe", "/flood?count=5&size=10" }) do

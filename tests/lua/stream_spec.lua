@@ -445,7 +445,6 @@ describe("straight-line code", function()
     -- luacheck: push no max line length
     -- stylua: ignore start
     message_at_this_line("bad argument #1 'url' (string expected, got table)", function() local a = websocket.open({}) return a end)
-    message_at_this_line("bad argument #2 'params' (table or nil expected, got number)", function() local a = websocket.open("ws://localhost", 5) return a end)
     message_at_this_line("params.timeout must be", function() local a = websocket.open("ws://localhost", { timeout = "x" }) return a end)
     message_at_this_line("bad argument #1 'timeout_ms'", function() local a = connection:receive("x") return a end)
     message_at_this_line("bad argument #1 'timeout_ms'", function() local a = connection:receive(0 / 0) return a end)

@@ -31,7 +31,10 @@ def answer_late(stream):
     """Expects one masked Close with a code and no reason: 2 + 4 + 2 bytes."""
     close = b""
     while len(close) < 8:
-        close += stream.recv(8 - len(close))
+        more = stream.recv(8 - len(close))
+        if not more:
+            return
+        close += more
     mask, code = close[2:6], close[6:8]
     code = bytes(byte ^ mask[index] for index, byte in enumerate(code))
     stream.sendall(b"\x81\x011" + b"\x81\x012" + b"\x81\x013" + b"\x88\x02" + code)

@@ -30,16 +30,17 @@ pub fn headers(params: &Params) -> Result<Vec<(String, String)>, Complaint> {
 
 /// Lines `Name: value`, as Defold's `headers` has them.
 fn parse_headers(text: &str) -> Result<Vec<(String, String)>, Complaint> {
-    if text.contains("\r\n\r\n") {
+    let text = text.trim_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let lines = || text.lines();
+    if lines().any(str::is_empty) {
         return Err(format!(
             "The header field must not contain double '\\r\\n\\r\\n': '{text}'"
         ));
     }
-    let text = text.strip_suffix("\r\n").unwrap_or(text);
-    if text.is_empty() {
-        return Ok(Vec::new());
-    }
-    text.split("\r\n")
+    lines()
         .map(|line| match line.split_once(':') {
             Some((name, value)) => Ok((name.to_owned(), value.trim().to_owned())),
             None => Err(format!(
