@@ -3,7 +3,7 @@ local websocket = ...
 
 local EventTarget = require("websocket.EventTarget")
 local Exception = require("websocket.exception")
-local Link = require("websocket.link")
+local Transport = require("websocket.transport")
 local arguments = require("websocket.arguments")
 local codes = require("websocket.codes")
 local interface = require("websocket.interface")
@@ -18,7 +18,7 @@ local methods, getters = {}, {}
 
 --- What is wrong with an option is raised by the module; here it gets the script's line.
 local function open_connection(address, params)
-  local ok, connection = pcall(websocket.connect, address.href, params, Link.receive)
+  local ok, connection = pcall(websocket.connect, address.href, params, Transport.receive)
   if not ok then
     raise("TypeError", tostring(connection))
   end
@@ -26,20 +26,20 @@ local function open_connection(address, params)
 end
 
 local function connect(address, protocols, options)
-  local link = Link.new(address, protocols[1] ~= nil)
+  local transport = Transport.new(address, protocols[1] ~= nil)
   local params = {}
   for name, value in pairs(options) do
     params[name] = value
   end
   params.protocol = protocols[1] and protocols or nil
-  params.self, params.linger = link, true
-  link.connection = open_connection(address, params)
-  return link
+  params.self, params.linger = transport, true
+  transport.connection = open_connection(address, params)
+  return transport
 end
 
-local function new_object(link)
-  local socket = { _listeners = {}, _link = link, _binary_type = "blob", _dropped = 0 }
-  link:attach(socket)
+local function new_object(transport)
+  local socket = { _listeners = {}, _transport = transport, _binary_type = "blob", _dropped = 0 }
+  transport:attach(socket)
   return setmetatable(socket, metatable)
 end
 
@@ -48,8 +48,8 @@ end
 function WebSocket.new(target, protocols, options)
   local kind = getmetatable(target)
   if kind == metatable then
-    return new_object(target._link)
-  elseif kind == Link then
+    return new_object(target._transport)
+  elseif kind == Transport then
     return new_object(target)
   end
   options = arguments.options(options)
@@ -72,7 +72,7 @@ end
 --- The module refused a message of an open connection: what did it not like?
 local function refuse(socket, text, as, reason)
   arguments.check_text(text, as)
-  if socket._link:accepts() then
+  if socket._transport:accepts() then
     raise("QuotaExceededError", tostring(reason))
   end
   drop(socket, text)
@@ -82,15 +82,15 @@ end
 --- `close` does: calls chain.
 function methods:send(data, kind)
   local text, as = arguments.message(data, kind)
-  local link = self._link
-  if not link then
+  local transport = self._transport
+  if not transport then
     Exception.expected("what socket:send(data) is called on", "a WebSocket", self)
-  elseif link.readyState == OPEN then
-    local ok, reason = pcall(websocket.send, link.connection, text, as)
+  elseif transport.readyState == OPEN then
+    local ok, reason = pcall(websocket.send, transport.connection, text, as)
     if not ok then
       refuse(self, text, as, reason)
     end
-  elseif link.readyState == CONNECTING then
+  elseif transport.readyState == CONNECTING then
     raise("InvalidStateError", "the WebSocket is not open yet: send in onopen")
   else
     arguments.check_text(text, as)
@@ -101,26 +101,26 @@ end
 
 --- `close([code[, reason]])`. Without a code it sends 1000, where browsers send none.
 function methods:close(code, reason)
-  self._link:close(arguments.close(code, reason))
+  self._transport:close(arguments.close(code, reason))
   return self
 end
 
 --- Removes all handlers, then closes.
 function methods:destroy()
   EventTarget.clear(self)
-  self._link:detach(self)
-  self._link:close(1000, "")
+  self._transport:detach(self)
+  self._transport:close(1000, "")
 end
 
 for _, name in ipairs({ "url", "readyState", "protocol", "extensions", "handshakeResponse" }) do
   getters[name] = function(socket)
-    return socket._link[name]
+    return socket._transport[name]
   end
 end
 
 --- Bytes that `send` took and the network did not, those after the close included.
 function getters.bufferedAmount(socket)
-  return socket._link:buffered() + socket._dropped
+  return socket._transport:buffered() + socket._dropped
 end
 
 return interface.class(metatable, {

@@ -3,7 +3,7 @@ local websocket = ...
 
 local EventTarget = require("websocket.EventTarget")
 local Exception = require("websocket.exception")
-local Link = require("websocket.link")
+local Transport = require("websocket.transport")
 local Signal = require("websocket.signal")
 local WebSocket = require("websocket.WebSocket")
 local arguments = require("websocket.arguments")
@@ -63,10 +63,10 @@ local function address_of(server, request)
 end
 
 local function greet(server, connection, data)
-  local link = Link.new(address_of(server, data.request), false)
-  local socket = WebSocket.new(link)
-  server._links[connection] = link
-  link:open(connection, data)
+  local transport = Transport.new(address_of(server, data.request), false)
+  local socket = WebSocket.new(transport)
+  server._transports[connection] = transport
+  transport:open(connection, data)
   server._signal:emit(socket, data.request)
 end
 
@@ -77,12 +77,12 @@ local function receive(server, connection, data)
     greet(server, connection, data)
     return
   end
-  local link = server._links[connection]
+  local transport = server._transports[connection]
   if event == EVENT_DISCONNECTED then
-    server._links[connection] = nil
+    server._transports[connection] = nil
   end
-  if link then
-    Link.receive(link, connection, data)
+  if transport then
+    Transport.receive(transport, connection, data)
   end
 end
 
@@ -101,7 +101,7 @@ end
 --- `WebSocketServer{port = 0, host = "127.0.0.1", ...}` listens at once.
 function WebSocketServer.new(options)
   options = arguments.options(options)
-  local server = { _links = {}, _signal = Signal.new(), _listening = true }
+  local server = { _transports = {}, _signal = Signal.new(), _listening = true }
   server._take_error = EventTarget.report
   server._handle = listen(read_options(options, server))
   server._server_name = options.serverName or ""
@@ -114,8 +114,8 @@ function methods:close()
     return
   end
   self._listening = false
-  for _, link in pairs(self._links) do
-    link:close(CloseCode.GoingAway, "Server closing.")
+  for _, transport in pairs(self._transports) do
+    transport:close(CloseCode.GoingAway, "Server closing.")
   end
   self._handle:close(CloseCode.GoingAway, "Server closing.")
 end

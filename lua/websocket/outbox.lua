@@ -30,9 +30,9 @@ function Outbox:put(data, kind)
 end
 
 --- What the connection has written is the network's; it is not sent again.
-local function forget_written(self, link)
+local function forget_written(self, transport)
   local given, first = self.given, self.first
-  local written = self.total - link:buffered()
+  local written = self.total - transport:buffered()
   while first <= self.last and given[first].ends_at <= written do
     given[first] = nil
     first = first + 1
@@ -47,7 +47,7 @@ function Outbox:send(socket, data, kind)
   self.total = self.total + #text
   self.last = self.last + 1
   self.given[self.last] = { text = text, kind = kind, ends_at = self.total }
-  forget_written(self, socket._link)
+  forget_written(self, socket._transport)
 end
 
 --- Sends what waits, in order. What the socket refuses keeps waiting.
@@ -68,7 +68,7 @@ end
 --- After the end of a connection: a message that it had not written to its last byte cannot
 --- have arrived, so it waits again, before the others.
 function Outbox:take_back(socket)
-  forget_written(self, socket._link)
+  forget_written(self, socket._transport)
   local waiting = {}
   for i = self.first, self.last do
     waiting[#waiting + 1] = self.given[i]

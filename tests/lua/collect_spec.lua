@@ -69,7 +69,7 @@ describe("a WebSocket that nobody refers to", function()
     do
       local function tie()
         local socket = websocket.WebSocket(server.url)
-        refs.socket, refs.link = socket, socket._link
+        refs.socket, refs.transport = socket, socket._transport
         socket.onopen = function()
           socket:close()
         end
@@ -84,7 +84,7 @@ describe("a WebSocket that nobody refers to", function()
     end)
     collect()
     assert.is_nil(refs.socket)
-    assert.is_nil(refs.link)
+    assert.is_nil(refs.transport)
   end)
 
   it("is collectable on the server's side too, and so is the server", function()

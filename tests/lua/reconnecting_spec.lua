@@ -266,7 +266,7 @@ describe("a ReconnectingWebSocket", function()
       local server = serve()
       server.onconnection = function(accepted)
         -- A WebSocket may not send 1008; the module may.
-        accepted._link:close(code, "no more")
+        accepted._transport:close(code, "no more")
       end
       local socket = connect(server.url)
       local lines = log(socket)

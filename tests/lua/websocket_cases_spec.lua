@@ -777,7 +777,7 @@ describe("WebSocket", function()
             return accepted
           end)
           socket:send("hello")
-          local stats = socket._link.connection
+          local stats = socket._transport.connection
           clock.poll(function()
             return stats:stats().bytes_sent == 5
           end)

@@ -11,11 +11,11 @@ local EVENT_CONNECTED, EVENT_DISCONNECTED = websocket.EVENT_CONNECTED, websocket
 local EVENT_MESSAGE, EVENT_ERROR = websocket.EVENT_MESSAGE, websocket.EVENT_ERROR
 local DATA_TYPE_TEXT, DATA_TYPE_BINARY = websocket.DATA_TYPE_TEXT, websocket.DATA_TYPE_BINARY
 
-local Link = {}
-Link.__index = Link
+local Transport = {}
+Transport.__index = Transport
 
 --- `address` is what url.parse returns; `wants_protocol`: a server that names none is refused.
-function Link.new(address, wants_protocol)
+function Transport.new(address, wants_protocol)
   return setmetatable({
     readyState = CONNECTING,
     url = address.href,
@@ -28,25 +28,25 @@ function Link.new(address, wants_protocol)
     buffered_at_end = 0,
     sockets = {},
     _take_error = EventTarget.report,
-  }, Link)
+  }, Transport)
 end
 
 --- What the messages of a kind that one socket gets have in common.
-local function shared_fields(link, socket, binary)
+local function shared_fields(transport, socket, binary)
   return {
     __index = {
       target = socket,
       currentTarget = socket,
-      origin = link.origin,
+      origin = transport.origin,
       binary = binary,
     },
   }
 end
 
-local function new_messages(link, socket)
+local function new_messages(transport, socket)
   return {
-    [DATA_TYPE_TEXT] = shared_fields(link, socket, false),
-    [DATA_TYPE_BINARY] = shared_fields(link, socket, true),
+    [DATA_TYPE_TEXT] = shared_fields(transport, socket, false),
+    [DATA_TYPE_BINARY] = shared_fields(transport, socket, true),
   }
 end
 
@@ -56,7 +56,7 @@ local function set_sockets(self, sockets)
   self.only = not sockets[2] and sockets[1] or nil
 end
 
-function Link:attach(socket)
+function Transport:attach(socket)
   local sockets = {}
   for i, other in ipairs(self.sockets) do
     sockets[i] = other
@@ -66,7 +66,7 @@ function Link:attach(socket)
   set_sockets(self, sockets)
 end
 
-function Link:detach(socket)
+function Transport:detach(socket)
   local sockets = {}
   for _, other in ipairs(self.sockets) do
     if other ~= socket then
@@ -77,17 +77,17 @@ function Link:detach(socket)
 end
 
 --- Whether the module still takes messages.
-function Link:accepts()
+function Transport:accepts()
   return self.connection ~= nil and self.connection:state() == "open"
 end
 
 --- Bytes that were given to `send` and not yet to the network; when it is over, what was left.
-function Link:buffered()
+function Transport:buffered()
   return self.connection and self.connection:buffered() or self.buffered_at_end
 end
 
 --- Nothing, once the connection is closing.
-function Link:close(code, reason)
+function Transport:close(code, reason)
   if self.readyState >= CLOSING then
     return
   end
@@ -95,14 +95,14 @@ function Link:close(code, reason)
   websocket.disconnect(self.connection, code, reason)
 end
 
-local function emit_open(link)
-  for _, socket in ipairs(link.sockets) do
+local function emit_open(transport)
+  for _, socket in ipairs(transport.sockets) do
     dispatch(socket, { type = "open", target = socket, currentTarget = socket })
   end
 end
 
-local function emit_error(link, code, message)
-  for _, socket in ipairs(link.sockets) do
+local function emit_error(transport, code, message)
+  for _, socket in ipairs(transport.sockets) do
     dispatch(socket, {
       type = "error",
       target = socket,
@@ -114,8 +114,8 @@ local function emit_error(link, code, message)
   end
 end
 
-local function emit_close(link, code, reason, clean)
-  for _, socket in ipairs(link.sockets) do
+local function emit_close(transport, code, reason, clean)
+  for _, socket in ipairs(transport.sockets) do
     dispatch(socket, {
       type = "close",
       target = socket,
@@ -128,27 +128,27 @@ local function emit_close(link, code, reason, clean)
 end
 
 --- The first failure; what goes wrong after it is its consequence.
-local function fail(link, code, message)
-  if link.has_failed then
+local function fail(transport, code, message)
+  if transport.has_failed then
     return
   end
-  link.has_failed = true
-  link.readyState = CLOSED
-  emit_error(link, code, message)
+  transport.has_failed = true
+  transport.readyState = CLOSED
+  emit_error(transport, code, message)
 end
 
 --- A server that confirms none of the offered subprotocols is refused, as the WHATWG
 --- standard asks; the module itself accepts it, as RFC 6455 does.
-local function refuse_protocol(link, connection)
+local function refuse_protocol(transport, connection)
   websocket.disconnect(connection)
   fail(
-    link,
+    transport,
     codes.SocketError.OperationError,
     "the server chose none of the subprotocols that were offered"
   )
 end
 
-function Link:open(connection, data)
+function Transport:open(connection, data)
   self.connection = connection
   self.protocol = connection.protocol
   self.extensions = connection.extensions
@@ -164,23 +164,23 @@ function Link:open(connection, data)
   emit_open(self)
 end
 
-local function finish(link, connection, data)
-  link.buffered_at_end = connection:buffered()
-  link.connection = nil
-  if not link.was_open then
+local function finish(transport, connection, data)
+  transport.buffered_at_end = connection:buffered()
+  transport.connection = nil
+  if not transport.was_open then
     fail(
-      link,
+      transport,
       codes.SocketError.OperationError,
       "the WebSocket was closed before the connection was established"
     )
   end
-  link.readyState = CLOSED
-  if link.has_failed then
-    emit_close(link, codes.CloseCode.AbnormalDisconnection, "", false)
+  transport.readyState = CLOSED
+  if transport.has_failed then
+    emit_close(transport, codes.CloseCode.AbnormalDisconnection, "", false)
   else
-    emit_close(link, data.code, data.reason, data.clean)
+    emit_close(transport, data.code, data.reason, data.clean)
   end
-  set_sockets(link, {})
+  set_sockets(transport, {})
 end
 
 -- Where the listener is compiled into the same trace, LuaJIT makes no table at all of one
@@ -203,7 +203,7 @@ local function emit_message(socket, data)
       target = socket,
       currentTarget = socket,
       data = data.message,
-      origin = socket._link.origin,
+      origin = socket._transport.origin,
       binary = data.type == DATA_TYPE_BINARY,
     }
   else
@@ -220,35 +220,35 @@ local function emit_message(socket, data)
 end
 
 --- One socket's listener must not keep the message from the next: each has its net.
-local function emit_copies(link, data)
-  for _, socket in ipairs(link.sockets) do
+local function emit_copies(transport, data)
+  for _, socket in ipairs(transport.sockets) do
     EventTarget.call(emit_message, socket, { message = data.message, type = data.type })
   end
 end
 
-local function other_event(link, connection, data)
+local function other_event(transport, connection, data)
   local event = data.event
   if event == EVENT_CONNECTED then
-    link:open(connection, data)
+    transport:open(connection, data)
   elseif event == EVENT_ERROR then
-    link.handshakeResponse = data.handshake_response or link.handshakeResponse
-    fail(link, data.error, data.message)
+    transport.handshakeResponse = data.handshake_response or transport.handshakeResponse
+    fail(transport, data.error, data.message)
   elseif event == EVENT_DISCONNECTED then
-    finish(link, connection, data)
+    finish(transport, connection, data)
   end
 end
 
---- The module's callback, with the link as its `self`.
-function Link.receive(link, connection, data)
+--- The module's callback, with the transport as its `self`.
+function Transport.receive(transport, connection, data)
   if data.event ~= EVENT_MESSAGE then
-    other_event(link, connection, data)
-  elseif link.readyState == OPEN then
-    if link.only then
-      emit_message(link.only, data)
+    other_event(transport, connection, data)
+  elseif transport.readyState == OPEN then
+    if transport.only then
+      emit_message(transport.only, data)
     else
-      emit_copies(link, data)
+      emit_copies(transport, data)
     end
   end
 end
 
-return Link
+return Transport
