@@ -10,6 +10,7 @@ use mio::{Interest, Registry, Token, net::TcpStream};
 use socket2::SockRef;
 
 use super::tls::TlsStream;
+use crate::error::TlsError;
 
 /// Room that a read makes where the caller left none.
 const READ_SIZE: usize = 4096;
@@ -104,6 +105,18 @@ impl Stream {
     /// Whether the stream is encrypted.
     pub fn is_secure(&self) -> bool {
         matches!(self.transport, Transport::Tls(_))
+    }
+
+    /// The peer's own certificate in DER, if the stream is encrypted and the peer has shown one.
+    ///
+    /// # Errors
+    ///
+    /// The TLS library's.
+    pub fn peer_certificate(&self) -> Result<Option<Vec<u8>>, TlsError> {
+        match &self.transport {
+            Transport::Plain(_) => Ok(None),
+            Transport::Tls(stream) => stream.peer_certificate(),
+        }
     }
 
     fn socket(&self) -> &TcpStream {

@@ -1,26 +1,28 @@
 //! TLS, by the platform's library. Only this file and its `failure` name `native_tls`.
 
 mod failure;
+mod handshaking;
 mod wire;
 
 use std::{
     fmt,
     io::{self, ErrorKind::WouldBlock, Read, Write},
     net::IpAddr,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{LazyLock, Mutex, PoisonError},
 };
 
-use mio::{Interest, net::TcpStream};
-use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsAcceptor, TlsConnector};
+use mio::net::TcpStream;
+use native_tls::{Certificate, Identity, Protocol, TlsAcceptor, TlsConnector};
 
 use super::{
-    Reactor, SOCKET, Stream,
+    Reactor, Stream,
     credentials::{self, invalid},
     offload::Pool,
     pins::{self, Pin},
 };
 use crate::error::{Error, Stage, TlsError};
 use failure::reason;
+pub use handshaking::{Handshaking, Step};
 use wire::Wire;
 
 /// What a script may say about TLS. Nothing is checked before it is used.
@@ -53,11 +55,11 @@ pub fn connect(
     let name = options.name(host).map_err(Error::Tls)?;
     let pins = options.pins().map_err(Error::Tls)?;
     let connector = connector(options, reactor)?;
-    let stream = handshake(socket, reactor, &format!("'{name}'"), |wire| {
+    let stream = handshaking::whole(socket, reactor, format!("'{name}'").into(), |wire| {
         connector.connect(&name, wire)
     })?;
     check_pins(&stream, &pins, &name).map_err(Error::Tls)?;
-    Ok(Stream::tls(stream))
+    Ok(stream)
 }
 
 /// The server's side of TLS: a certificate and its key, ready for any number of connections.
@@ -85,10 +87,20 @@ impl Acceptor {
     /// Makes an accepted socket a TLS stream.
     pub fn accept(&self, socket: TcpStream, reactor: &mut Reactor) -> Result<Stream, Error> {
         reactor.enter(Stage::Tls);
-        let stream = handshake(socket, reactor, "the client", |wire| {
+        handshaking::whole(socket, reactor, "the client".into(), |wire| {
             self.acceptor.accept(wire)
-        })?;
-        Ok(Stream::tls(stream))
+        })
+    }
+
+    /// Begins to make an accepted socket a TLS stream. The caller watches the socket.
+    ///
+    /// # Errors
+    ///
+    /// What the client sent is no TLS, or none that we speak; the socket's own.
+    pub fn begin(&self, socket: TcpStream) -> Result<Step, Error> {
+        Handshaking::begin(socket, "the client".into(), |wire| {
+            self.acceptor.accept(wire)
+        })
     }
 }
 
@@ -132,6 +144,14 @@ impl TlsStream {
         let _ = self.session.shutdown();
     }
 
+    /// The peer's own certificate in DER, if it has shown one.
+    pub(super) fn peer_certificate(&self) -> Result<Option<Vec<u8>>, TlsError> {
+        let internal = |error: native_tls::Error| TlsError::Internal(error.to_string());
+        let certificate = self.session.peer_certificate().map_err(internal)?;
+        let certificate = certificate.map(|certificate| certificate.to_der());
+        certificate.transpose().map_err(internal)
+    }
+
     pub(super) fn socket(&self) -> &TcpStream {
         self.session.get_ref().socket()
     }
@@ -139,41 +159,6 @@ impl TlsStream {
     pub(super) fn socket_mut(&mut self) -> &mut TcpStream {
         self.session.get_mut().socket_mut()
     }
-}
-
-fn handshake<F>(
-    mut socket: TcpStream,
-    reactor: &mut Reactor,
-    peer: &str,
-    begin: F,
-) -> Result<TlsStream, Error>
-where
-    F: FnOnce(Wire) -> Result<native_tls::TlsStream<Wire>, HandshakeError<Wire>>,
-{
-    let failed = |error| Error::Io(Stage::Tls, error);
-    let both = Interest::READABLE | Interest::WRITABLE;
-    let registered = reactor.registry().register(&mut socket, SOCKET, both);
-    registered.map_err(failed)?;
-    let end = Arc::default();
-    let mut step = begin(Wire::new(socket, Arc::clone(&end)));
-    let mut session = loop {
-        // Each step consumes the one before, so this is no call for `io::retry`.
-        step = match step {
-            Ok(session) => break session,
-            Err(HandshakeError::WouldBlock(unfinished)) => {
-                reactor.wait()?;
-                unfinished.handshake()
-            }
-            Err(HandshakeError::Failure(error)) => {
-                return Err(failure::of_handshake(&error, end.get(), peer));
-            }
-        };
-    };
-    session.get_mut().establish();
-    let mut stream = TlsStream { session };
-    let deregistered = reactor.registry().deregister(stream.socket_mut());
-    deregistered.map_err(failed)?;
-    Ok(stream)
 }
 
 impl TlsOptions {
@@ -200,16 +185,11 @@ impl TlsOptions {
 }
 
 /// Checks the peer's key against the pins, if there are any.
-fn check_pins(stream: &TlsStream, pins: &[Pin], name: &str) -> Result<(), TlsError> {
+fn check_pins(stream: &Stream, pins: &[Pin], name: &str) -> Result<(), TlsError> {
     if pins.is_empty() {
         return Ok(());
     }
-    let internal = |error: native_tls::Error| TlsError::Internal(error.to_string());
-    let certificate = stream.session.peer_certificate().map_err(internal)?;
-    let certificate = certificate
-        .map(|certificate| certificate.to_der())
-        .transpose();
-    match certificate.map_err(internal)? {
+    match stream.peer_certificate()? {
         Some(certificate) => pins::check(pins, &certificate, name),
         None => Err(TlsError::Handshake(format!(
             "pin mismatch: '{name}' sent no certificate"
