@@ -1,7 +1,8 @@
 //! The options of a connection and of a server, and their defaults.
 
-use std::time::Duration;
+use std::{num::NonZero, time::Duration};
 
+use crate::session::Times;
 pub use crate::{
     net::{ProxyChoice, tls::TlsOptions},
     protocol::deflate::Config as Compression,
@@ -24,6 +25,17 @@ pub struct Limits {
     pub ping_timeout: Duration,
     /// Options of permessage-deflate, or `None` to do without.
     pub compression: Option<Compression>,
+}
+
+impl Limits {
+    /// Those that a session keeps.
+    pub fn times(&self) -> Times {
+        Times {
+            close_timeout: self.close_timeout,
+            ping_interval: self.ping_interval,
+            ping_timeout: self.ping_timeout,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -87,8 +99,17 @@ pub struct ListenConfig {
     /// How long a client may take for TLS and the HTTP upgrade, and how long `listen` may block
     /// to read the certificate and the key and to resolve the host.
     pub timeout: Duration,
-    /// Connections beyond this many are answered with 503.
+    /// Clients beyond this many open connections are answered with 503.
     pub max_connections: usize,
+    /// How many clients may be on their way through TLS and the HTTP upgrade. One more waits until
+    /// one of these is through, or takes the place of the oldest when that has been on its way for
+    /// half a second.
+    pub max_handshakes: usize,
+    /// The threads that share the connections; by default as many as the machine has cores, at
+    /// most 4.
+    pub workers: Option<NonZero<usize>>,
+    /// How many clients the system keeps waiting to be accepted; by default as many as it can.
+    pub backlog: Option<NonZero<u32>>,
     /// Certificate and key, each as PEM text or a file's path: the server speaks TLS.
     pub tls: Option<Identity>,
     /// The limits of each connection.
@@ -113,6 +134,9 @@ impl Default for ListenConfig {
             headers: Vec::new(),
             timeout: Duration::from_millis(3000),
             max_connections: usize::MAX,
+            max_handshakes: 1024,
+            workers: None,
+            backlog: None,
             tls: None,
             limits: Limits::default(),
         }

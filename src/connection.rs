@@ -5,15 +5,20 @@
 //! staging, recycler and stats, or the queue of events.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, TryLockError},
+    sync::{
+        Mutex, MutexGuard, TryLockError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use mio::{Registry, Waker};
+use mio::{Registry, Token};
 
 use crate::{
     config::Limits,
-    desk::{Attention, Desk, Doorbell, Flow, Outgoing, SendQueueFull, Sent, Wish, message_cost},
+    desk::{
+        Attention, Chime, Desk, Doorbell, Flow, Outgoing, SendQueueFull, Sent, Wish, message_cost,
+    },
     link::{Arrival, LEASE, Link, SMALL_MESSAGE, Seat, Turn},
     protocol::Kind,
     stats::Stats,
@@ -37,6 +42,9 @@ pub struct Connection {
     pub desk: Desk,
     /// Somebody sits in it while the connection is open. Who gives a turn holds the lock.
     seat: Mutex<Option<Box<Seat>>>,
+    /// Its worker has arrivals that are not in the queue of events yet: nobody else may add some.
+    /// Set by whoever holds the seat, and asked for there.
+    withheld: AtomicBool,
 }
 
 /// What came of a message that the host wanted to frame by itself.
@@ -52,12 +60,12 @@ enum Direct {
 }
 
 impl Connection {
-    /// A connection that is not open yet. `waker` ends its worker's sleep.
+    /// A connection that is not open yet. `chime` ends its worker's sleep.
     pub fn new(
         id: ConnectionId,
         server: Option<u64>,
         limits: &Limits,
-        waker: Option<Arc<Waker>>,
+        chime: Option<Chime>,
         wish: Wish,
     ) -> Self {
         Self {
@@ -66,11 +74,12 @@ impl Connection {
             desk: Desk {
                 outgoing: Outgoing::new(limits.max_send_queue),
                 flow: Flow::new(limits.max_receive_queue),
-                bell: Doorbell::new(waker),
+                bell: Doorbell::new(chime),
                 stats: Stats::default(),
                 wish,
             },
             seat: Mutex::new(None),
+            withheld: AtomicBool::new(false),
         }
     }
 
@@ -152,7 +161,9 @@ impl Connection {
             return Turn::Refused;
         };
         if !seat.lease.is_to_host() {
-            if !may_lend || seat.lend(hosts).is_err() {
+            // Pairs with the store in `release`: what it has released is in the queue.
+            let is_withheld = self.withheld.load(Ordering::Acquire);
+            if !may_lend || is_withheld || seat.lend(hosts).is_err() {
                 return Turn::Refused;
             }
             self.wake();
@@ -169,21 +180,74 @@ impl Connection {
         turn
     }
 
-    /// The worker has opened the connection. The host may send through it as soon as it is told,
-    /// which `tell` does: before the host can give a turn.
-    pub fn open(&self, link: Link, tell: impl FnOnce()) {
+    /// The worker has opened the connection, whose socket its poll watches under `token`. The host
+    /// may send through it as soon as it is told, which `tell` does: before the host can give a turn.
+    pub fn open(&self, link: Link, token: Token, tell: impl FnOnce()) {
         let mut seat = self.take_seat();
-        seat.put(Seat::new(link));
+        seat.put(Seat::new(link, token));
         tell();
     }
 
-    /// The worker gives the connection a turn, where nobody else holds the seat.
+    /// The worker that has this connection alone gives it a turn, where nobody else holds the seat.
     pub fn turn_of_worker(
         &self,
         socket_is_ready: &mut bool,
         own: &Registry,
         hosts: &Registry,
         deliver: impl FnMut(&mut Vec<Arrival>),
+    ) -> std::io::Result<WorkerTurn> {
+        self.attend(socket_is_ready, own, hosts, |seat| {
+            seat.link.turn(&self.desk, deliver);
+            self.desk.rest(seat.link.take_written(), seat.link.behind())
+        })
+    }
+
+    /// A worker that has many connections gives this one a short turn. `collect` empties what it is
+    /// given, and says whether to go on; what it gathers and has not put into the queue of events by
+    /// the end of the turn is withheld, until [`release`](Self::release). Its last argument is
+    /// whether that is allowed: a connection that the host drives has its arrivals put there at once.
+    pub fn turn_among_many(
+        &self,
+        socket_is_ready: &mut bool,
+        own: &Registry,
+        hosts: &Registry,
+        mut collect: impl FnMut(&mut Vec<Arrival>, MayWithhold) -> bool,
+    ) -> std::io::Result<ShortTurn> {
+        let mut wrote = false;
+        let turn = self.attend(socket_is_ready, own, hosts, |seat| {
+            let may_withhold = match seat.lease.is_to_host() {
+                true => MayWithhold::No,
+                false => MayWithhold::Yes,
+            };
+            let turn = seat.link.turn_of_host(&self.desk, |arrivals| {
+                if may_withhold == MayWithhold::Yes && !arrivals.is_empty() {
+                    // Relaxed: the host asks for it under the lock that is held here.
+                    self.withheld.store(true, Ordering::Relaxed);
+                }
+                collect(arrivals, may_withhold)
+            });
+            wrote = seat.link.take_written();
+            match turn {
+                Turn::More => Attention::Never,
+                // A worker of many is attentive as a whole: see `Board`.
+                Turn::Blocked | Turn::Refused => self.desk.rest(false, seat.link.behind()),
+            }
+        })?;
+        Ok(ShortTurn { turn, wrote })
+    }
+
+    /// What was withheld is in the queue of events.
+    pub fn release(&self) {
+        // Pairs with the load in `turn_of_host`.
+        self.withheld.store(false, Ordering::Release);
+    }
+
+    fn attend(
+        &self,
+        socket_is_ready: &mut bool,
+        own: &Registry,
+        hosts: &Registry,
+        turn: impl FnOnce(&mut Seat) -> Attention,
     ) -> std::io::Result<WorkerTurn> {
         self.desk.bell.answer();
         let mut guard = match self.take_seat_soon() {
@@ -198,12 +262,11 @@ impl Connection {
         if std::mem::take(socket_is_ready) {
             seat.link.socket_is_ready();
         }
-        seat.link.turn(&self.desk, deliver);
+        let attention = turn(seat);
         if seat.link.is_over() {
             let seat = guard.leave();
             return Ok(seat.map_or(WorkerTurn::Broken, WorkerTurn::Over));
         }
-        let attention = self.desk.rest(seat.link.take_written(), seat.link.behind());
         let lease = seat.look_after(own, hosts)?;
         let deadline = seat.link.deadline();
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
@@ -256,6 +319,24 @@ pub enum WorkerTurn {
     Over(Box<Seat>),
     /// A panic of ours has left the connection half changed: it is over.
     Broken,
+}
+
+/// What came of the turn of a connection that is one of many.
+#[derive(Debug)]
+pub struct ShortTurn {
+    /// As of any other. To sleep for no time is to have the next turn when all others had theirs.
+    pub turn: WorkerTurn,
+    /// Something was written: the host may be sending more.
+    pub wrote: bool,
+}
+
+/// Whether arrivals may be gathered, to be put into the queue of events later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MayWithhold {
+    /// Until the end of the worker's round.
+    Yes,
+    /// No: the host may read on as soon as the turn is over.
+    No,
 }
 
 /// A try to take the seat.

@@ -1,11 +1,11 @@
 //! What the host is told of its connections.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use crate::{
     compact::CompactBytes,
     connection::{Connection, ConnectionId},
-    error::{Error, Response},
+    error::{Error, Response, Stage},
     link::Arrival,
     protocol::Kind,
     queue::Queue,
@@ -68,5 +68,37 @@ pub struct Request {
 pub fn hand_over(events: &EventQueue, id: ConnectionId, arrivals: &mut Vec<Arrival>) {
     if !arrivals.is_empty() {
         events.push_all(arrivals.drain(..).map(|arrival| (id, arrival.into())));
+    }
+}
+
+/// The last of a connection.
+#[derive(Debug)]
+pub struct End {
+    /// What arrived, or went wrong, before.
+    pub arrivals: Vec<Arrival>,
+    /// How it ended.
+    pub closed: Closed,
+}
+
+impl End {
+    /// By an error.
+    pub fn of(error: Error) -> Self {
+        Self {
+            arrivals: vec![Arrival::Failed(Box::new(error))],
+            closed: Closed::dropped(),
+        }
+    }
+
+    /// By a panic of ours in a stage.
+    pub fn broken(stage: Stage) -> Self {
+        let error = io::Error::other("internal error: a turn of the connection panicked");
+        Self::of(Error::Io(stage, error))
+    }
+
+    /// What the host is told of it.
+    pub fn into_events(self, id: ConnectionId) -> impl Iterator<Item = (ConnectionId, Event)> {
+        let arrivals = self.arrivals.into_iter().map(Event::from);
+        let last = Event::Disconnected(Box::new(self.closed));
+        arrivals.chain([last]).map(move |event| (id, event))
     }
 }

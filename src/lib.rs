@@ -1,8 +1,8 @@
 //! WebSockets for Lua, and the core they stand on.
 //!
 //! In scope: RFC 6455 and RFC 7692 as client and as server, over TCP and TLS, directly or
-//! through a proxy; a worker thread for each connection; one queue of events for each Lua
-//! state; the Lua module `websocket` on top.
+//! through a proxy; a worker thread for each connection that is dialled, and a few for all that are
+//! accepted; one queue of events for each Lua state; the Lua module `websocket` on top.
 //!
 //! Out of scope: HTTP beyond the upgrade, an event loop of our own (the host has one), threads
 //! for scripts.
@@ -15,8 +15,9 @@
 //! - [`session`]: an open connection on bytes and time alone: the closing handshake, pings.
 //! - [`desk`]: what the host and the worker of a connection both touch.
 //! - [`link`]: session and stream joined; [`connection`]: the host's handle on it.
-//! - [`connect`], [`accept`], [`worker`]: the way to an open stream, and the thread that goes it;
-//!   [`lead`] lets a waiting host give turns itself. [`server`]: the listener.
+//! - [`connect`], [`worker`]: the way from a URL to an open stream, and the thread that goes it;
+//!   [`lead`] lets a waiting host give turns itself. [`accept`], [`server`]: the way in, and the
+//!   listener with the workers that share what comes in.
 //! - [`workers`], [`queue`], [`event`]: the threads of one state, and what comes of them.
 //! - [`engine`]: the host's half of one state, without Lua: what a program with a loop of its own
 //!   uses. [`timers`] are its clock.

@@ -34,6 +34,11 @@ impl Timers {
         self.order.remove(&(due, id))
     }
 
+    /// When the timer `id` is due, if there is one.
+    pub fn due(&self, id: u64) -> Option<Instant> {
+        self.due.get(&id).copied()
+    }
+
     /// When the next one is due, and its number.
     pub fn first(&self) -> Option<(Instant, u64)> {
         self.order.first().copied()

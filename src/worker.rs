@@ -1,8 +1,9 @@
-//! A connection's worker: the thread that goes all the way, from a URL or an accepted socket to
-//! the last event.
+//! The worker of a connection that we dial: the thread that goes all the way, from a URL to the
+//! last event.
 //!
-//! It reads as its sequence: [`connect`](crate::connect) or [`accept`](crate::accept), then turns
-//! of the open connection until it is over. It sleeps in one place, its [`Reactor`].
+//! It reads as its sequence: [`connect`](crate::connect), then turns of the open connection until it
+//! is over. It sleeps in one place, its [`Reactor`]. Accepted connections share workers: see
+//! [`server`](crate::server).
 
 use std::{
     io,
@@ -12,16 +13,15 @@ use std::{
 };
 
 use crate::{
-    accept::{self, Accepting, Membership},
-    config::{ConnectConfig, Limits},
+    config::ConnectConfig,
     connect,
     connection::{Connection, WorkerTurn},
-    desk::Wish,
+    desk::{Chime, Wish},
     error::{Error, Stage},
     established::Established,
-    event::{Event, hand_over},
-    link::{Arrival, Seat},
-    net::{Reactor, SOCKET, TcpStream},
+    event::{End, Event, hand_over},
+    link::Seat,
+    net::{Reactor, SOCKET},
     session::{Closed, Times},
     workers::{Stop, Workers},
 };
@@ -30,84 +30,28 @@ use crate::{
 pub fn connect(url: String, mut config: ConnectConfig, workers: &Arc<Workers>) -> Arc<Connection> {
     // Here, not in the worker: the host may set a variable as soon as this returns.
     config.proxy.read_environment();
-    let limits = config.limits.clone();
-    let timeout = config.timeout;
-    let config = Box::new(config);
-    let (connection, started) = spawn(Origin::Dial { url, config }, timeout, &limits, workers);
-    if let Err(error) = started {
-        report_stillborn(&connection, Error::Io(Stage::Connect, error), workers);
-    }
-    connection
-}
-
-/// Starts a worker for a socket that `server` accepted. Where that fails, the client sees its
-/// connection closed, and the host never hears of it.
-pub fn accept(socket: TcpStream, server: &Arc<Accepting>, workers: &Arc<Workers>) {
-    let origin = Origin::Accept {
-        socket,
-        server: Arc::clone(server),
-    };
-    let _ = spawn(origin, server.timeout, &server.limits, workers);
-}
-
-/// Where a worker begins.
-enum Origin {
-    Dial {
-        url: String,
-        config: Box<ConnectConfig>,
-    },
-    Accept {
-        socket: TcpStream,
-        server: Arc<Accepting>,
-    },
-}
-
-fn spawn(
-    origin: Origin,
-    timeout: Duration,
-    limits: &Limits,
-    workers: &Arc<Workers>,
-) -> (Arc<Connection>, io::Result<()>) {
     let wish = Wish::default();
-    let reactor = Reactor::new(wish.flag(), timeout);
-    let waker = reactor.as_ref().ok().map(Reactor::waker);
-    let server = match &origin {
-        Origin::Accept { server, .. } => Some(server.id),
-        Origin::Dial { .. } => None,
-    };
-    let connection = Connection::new(workers.next_id(), server, limits, waker, wish);
+    let reactor = Reactor::new(wish.flag(), config.timeout);
+    let chime = reactor.as_ref().ok().map(|it| Chime::Own(it.waker()));
+    let connection = Connection::new(workers.next_id(), None, &config.limits, chime, wish);
     let connection = Arc::new(connection);
     let started = reactor.and_then(|reactor| {
         let worker = Worker {
             connection: Arc::clone(&connection),
             workers: Arc::clone(workers),
             reactor,
-            max_message_size: limits.max_message_size,
-            times: Times {
-                close_timeout: limits.close_timeout,
-                ping_interval: limits.ping_interval,
-                ping_timeout: limits.ping_timeout,
-            },
-            membership: match &origin {
-                Origin::Accept { server, .. } => Some(Membership::of(&connection, server)),
-                Origin::Dial { .. } => None,
-            },
-            visible: matches!(origin, Origin::Dial { .. }),
+            max_message_size: config.limits.max_message_size,
+            times: config.limits.times(),
         };
         let stop = Arc::clone(&connection) as Arc<dyn Stop>;
-        workers.start(connection.id, stop, move || worker.run(origin))
+        let config = Box::new(config);
+        workers.start(connection.id, stop, move || worker.run(&url, *config))
     });
-    (connection, started)
-}
-
-/// Reports a connection that could not even begin.
-fn report_stillborn(connection: &Connection, error: Error, workers: &Workers) {
-    let id = connection.id;
-    let closed = Closed::dropped();
-    workers.events().push_all([
-        (id, Event::Error(Box::new(error))),
-        (id, Event::Disconnected(Box::new(closed))),
-    ]);
+    if let Err(error) = started {
+        let end = End::of(Error::Io(Stage::Connect, error));
+        workers.events().push_all(end.into_events(connection.id));
+    }
+    connection
 }
 
 impl Stop for Connection {
@@ -122,44 +66,30 @@ struct Worker {
     reactor: Reactor,
     max_message_size: usize,
     times: Times,
-    membership: Option<Membership>,
-    /// Whether the host knows of this connection: an accepted one only once it is open.
-    visible: bool,
 }
 
 impl Worker {
-    fn run(mut self, origin: Origin) {
+    fn run(mut self, url: &str, config: ConnectConfig) {
         // A panic of ours must not leave a connection without its last event.
-        let ended = catch_unwind(AssertUnwindSafe(|| match self.establish(origin) {
-            Ok(established) => self.serve(established),
-            Err(error) => self.never_opened(error),
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            match connect::establish(url, config, &mut self.reactor) {
+                Ok(established) => self.serve(established),
+                Err(error) => self.never_opened(error),
+            }
         }));
         let ended = ended.unwrap_or_else(|_| self.broken());
-        drop(self.membership.take());
-        if self.visible {
-            self.tell_end(ended);
-        }
-        self.workers.events().notify();
-    }
-
-    fn establish(&mut self, origin: Origin) -> Result<Established, Error> {
-        match origin {
-            Origin::Dial { url, config } => connect::establish(&url, *config, &mut self.reactor),
-            Origin::Accept { socket, server } => {
-                accept::establish(socket, &server, &mut self.reactor)
-            }
-        }
+        let events = self.workers.events();
+        events.push_all(ended.into_events(self.connection.id));
     }
 
     /// Turns of the link until it is over. Between turns the host may send through it.
     fn serve(&mut self, established: Established) -> End {
-        self.visible = true;
         self.reactor.enter(Stage::Open);
         let (link, opened) = established.open(&self.connection, self.max_message_size, &self.times);
         let opened = Event::Connected(Box::new(opened));
         let id = self.connection.id;
         let tell = || self.workers.events().push_all([(id, opened)]);
-        self.connection.open(link, tell);
+        self.connection.open(link, SOCKET, tell);
         let mut socket_is_ready = false;
         loop {
             match self.attend(&mut socket_is_ready) {
@@ -227,30 +157,6 @@ impl Worker {
 
     fn broken(&mut self) -> End {
         self.connection.give_up();
-        let error = io::Error::other("internal error: a turn of the connection panicked");
-        End::of(Error::Io(self.reactor.stage(), error))
-    }
-
-    fn tell_end(&self, end: End) {
-        let id = self.connection.id;
-        let arrivals = end.arrivals.into_iter().map(Event::from);
-        let last = Event::Disconnected(Box::new(end.closed));
-        let events = arrivals.chain([last]).map(|event| (id, event));
-        self.workers.events().push_all(events);
-    }
-}
-
-/// The last of a connection.
-struct End {
-    arrivals: Vec<Arrival>,
-    closed: Closed,
-}
-
-impl End {
-    fn of(error: Error) -> Self {
-        Self {
-            arrivals: vec![Arrival::Failed(Box::new(error))],
-            closed: Closed::dropped(),
-        }
+        End::broken(self.reactor.stage())
     }
 }

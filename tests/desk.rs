@@ -24,7 +24,7 @@ impl Wake for Counter {
     }
 }
 
-fn bell() -> (Doorbell<Counter>, Arc<Counter>) {
+fn bell() -> (Doorbell<Arc<Counter>>, Arc<Counter>) {
     let counter = Arc::new(Counter::default());
     (Doorbell::new(Some(Arc::clone(&counter))), counter)
 }

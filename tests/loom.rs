@@ -15,7 +15,10 @@ use loom::{
     thread,
 };
 use websocket::{
-    desk::{Attention, Behind, Doorbell, Flow, Outgoing, Records, Take, Wake, message_cost},
+    desk::{
+        Attention, Behind, Board, Chime, Doorbell, Flow, Outgoing, Records, Take, Wake,
+        message_cost,
+    },
     protocol::Kind,
 };
 
@@ -45,7 +48,7 @@ impl Sleeper {
 /// The desk without what loom need not see.
 struct Desk {
     outgoing: Outgoing,
-    bell: Doorbell<Sleeper>,
+    bell: Doorbell<StdArc<Sleeper>>,
     sleeper: StdArc<Sleeper>,
 }
 
@@ -250,4 +253,142 @@ fn the_script_takes_its_brake_off() {
         },
         0,
     );
+}
+
+/// A worker of several connections, until so many keys were rung: attentive for its first rounds.
+fn rounds(board: &Board<StdArc<Sleeper>>, sleeper: &Sleeper, attentive: usize, count: usize) {
+    let mut keys = Vec::new();
+    let mut round = 0;
+    loop {
+        board.answer(&mut keys);
+        if keys.len() >= count {
+            return;
+        }
+        round += 1;
+        // One that is attentive looks again by itself.
+        if board.rest(round <= attentive) && round > attentive {
+            sleeper.sleep();
+        }
+    }
+}
+
+/// Whatever is rung on the board is seen by the worker, who sleeps when it may.
+fn is_heard(
+    attentive: usize,
+    count: usize,
+    ring: impl Fn(&Board<StdArc<Sleeper>>) + Copy + Send + Sync + 'static,
+) {
+    every_interleaving(3, move || {
+        let sleeper = StdArc::new(Sleeper::default());
+        let board = Arc::new(Board::new(StdArc::clone(&sleeper)));
+        let worker = {
+            let board = Arc::clone(&board);
+            thread::spawn(move || rounds(&board, &sleeper, attentive, count))
+        };
+        ring(&board);
+        worker.join().expect("the worker does not panic");
+    });
+}
+
+#[test]
+fn a_ring_on_the_board_is_heard() {
+    is_heard(0, 1, |board| board.ring(2));
+    is_heard(1, 1, |board| board.ring(2));
+}
+
+#[test]
+fn a_soft_ring_on_the_board_is_heard() {
+    is_heard(0, 1, |board| {
+        board.ring_softly(2);
+    });
+    is_heard(1, 1, |board| {
+        board.ring_softly(2);
+    });
+}
+
+#[test]
+fn rings_of_several_are_heard() {
+    is_heard(1, 2, |board| {
+        board.ring_softly(2);
+        board.ring(3);
+    });
+    is_heard(1, 2, |board| {
+        board.ring(2);
+        board.ring_softly(3);
+    });
+    every_interleaving(2, || {
+        let sleeper = StdArc::new(Sleeper::default());
+        let board = Arc::new(Board::new(StdArc::clone(&sleeper)));
+        let other = {
+            let board = Arc::clone(&board);
+            thread::spawn(move || board.ring(3))
+        };
+        let host = {
+            let board = Arc::clone(&board);
+            thread::spawn(move || {
+                board.ring_softly(2);
+            })
+        };
+        rounds(&board, &sleeper, 1, 2);
+        other.join().expect("ringing does not panic");
+        host.join().expect("ringing does not panic");
+    });
+}
+
+/// A message to one of many connections is taken, though it was announced softly, or not at all.
+fn one_of_many_is_served(announces: bool) {
+    every_interleaving(3, move || {
+        let sleeper = StdArc::new(Sleeper::default());
+        let board = StdArc::new(Board::new(StdArc::clone(&sleeper)));
+        let chime = Chime::Shared(StdArc::clone(&board), 2);
+        let desk = Arc::new((Outgoing::new(1 << 20), Doorbell::new(Some(chime))));
+        let worker = {
+            let desk = Arc::clone(&desk);
+            thread::spawn(move || {
+                let mut taken = Messages::default();
+                let mut records = Records::default();
+                let mut keys = Vec::new();
+                let mut naps = 1;
+                loop {
+                    board.answer(&mut keys);
+                    if !keys.is_empty() {
+                        keys.clear();
+                        desk.1.answer();
+                        desk.0.take_into(&mut records, &mut taken);
+                        if taken.0.len() == 2 {
+                            return taken.0;
+                        }
+                        let rest = desk.1.rest(false, Behind::No, || !desk.0.is_empty());
+                        if rest == Attention::Never {
+                            keys.push(2);
+                            continue;
+                        }
+                    }
+                    if board.rest(naps > 0) && naps == 0 {
+                        sleeper.sleep();
+                    }
+                    naps = usize::saturating_sub(naps, 1);
+                }
+            })
+        };
+        for message in 1..=2 {
+            desk.0.reserve(1).expect("there is room");
+            desk.0.put(Kind::Binary, &[message], true);
+            desk.1.ring_soon(message_cost(&[message]));
+        }
+        if announces {
+            desk.1.ring_for_quiet(|| !desk.0.is_empty());
+        }
+        assert_eq!(worker.join().expect("the worker does not panic"), [1, 2]);
+    });
+}
+
+#[test]
+fn a_message_to_one_of_many_is_taken() {
+    one_of_many_is_served(false);
+}
+
+#[test]
+fn a_message_to_one_of_many_is_taken_that_is_announced() {
+    one_of_many_is_served(true);
 }

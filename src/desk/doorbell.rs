@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Behind;
+use super::{Behind, board::Board, wake::Wake};
 use crate::sync::{AtomicBool, AtomicUsize, Ordering, load_in_order, store_in_order};
 
 /// What was sent quietly wakes the worker once it costs so much, as [`message_cost`] counts.
@@ -25,26 +25,49 @@ const RING_AT: usize = 16 * 1024;
 ///   total order, so one of them sees the other's (Dekker): the host that there is no attention
 ///   any more, and rings; or the worker what was handed over, and does not sleep. What the host
 ///   framed under the connection's lock is no part of this: the worker rests while it holds that.
+///
+/// A worker that has many connections is attentive as a whole: see [`Board`]. What is rung softly
+/// there is `pending`, too, and who wants it sooner rings again.
 #[derive(Debug)]
-pub struct Doorbell<W = mio::Waker> {
+pub struct Doorbell<W = Chime> {
     /// None where the system had no descriptor left for one.
-    waker: Option<Arc<W>>,
+    waker: Option<W>,
     pending: AtomicBool,
     attentive: AtomicBool,
     /// What was sent without a ring. The host's alone: relaxed.
     unannounced: AtomicUsize,
 }
 
-/// What ends a worker's sleep.
-pub trait Wake {
-    /// Ends the sleep, or the next one where there is none. Any thread may call it.
-    fn wake(&self);
+/// Where a connection's bell is heard.
+#[derive(Debug)]
+pub enum Chime<W = Arc<mio::Waker>> {
+    /// By a worker that has this connection alone.
+    Own(W),
+    /// By a worker that has many, each with a key.
+    Shared(Arc<Board<W>>, usize),
 }
 
-impl Wake for mio::Waker {
+impl<W: Wake> Wake for Chime<W> {
     fn wake(&self) {
-        // An eventfd or pipe that exists can be written; a full one is readable already.
-        let _ = mio::Waker::wake(self);
+        match self {
+            Chime::Own(waker) => waker.wake(),
+            Chime::Shared(board, key) => board.ring(*key),
+        }
+    }
+
+    fn wake_again(&self) {
+        match self {
+            Chime::Own(waker) => waker.wake_again(),
+            Chime::Shared(board, _) => board.hurry(),
+        }
+    }
+
+    fn wake_soon(&self, again: bool) -> bool {
+        match self {
+            Chime::Own(waker) => waker.wake_soon(again),
+            Chime::Shared(..) if again => true,
+            Chime::Shared(board, key) => board.ring_softly(*key),
+        }
     }
 }
 
@@ -73,7 +96,7 @@ pub enum Attention {
 
 impl<W: Wake> Doorbell<W> {
     /// A bell that `waker` makes heard.
-    pub fn new(waker: Option<Arc<W>>) -> Self {
+    pub fn new(waker: Option<W>) -> Self {
         Self {
             waker,
             pending: AtomicBool::new(false),
@@ -85,19 +108,33 @@ impl<W: Wake> Doorbell<W> {
     /// The worker is to look around. Any thread may ring.
     pub fn ring(&self) {
         // Pairs with `answer`.
-        if !self.pending.swap(true, Ordering::AcqRel)
-            && let Some(waker) = &self.waker
-        {
-            waker.wake();
+        let again = self.pending.swap(true, Ordering::AcqRel);
+        match &self.waker {
+            Some(waker) if again => waker.wake_again(),
+            Some(waker) => waker.wake(),
+            None => {}
         }
+    }
+
+    /// The worker is to look around within a moment. False: it was rung for at once.
+    fn ring_softly(&self) -> bool {
+        // As in `ring`.
+        let again = self.pending.swap(true, Ordering::AcqRel);
+        let waker = self.waker.as_ref();
+        waker.is_some_and(|waker| waker.wake_soon(again))
     }
 
     /// The host has handed over something of this `cost`: rings, unless the worker looks by itself
     /// and little waits for it.
     pub fn ring_soon(&self, cost: usize) -> Sent {
         let before = self.unannounced.load(Ordering::Relaxed);
+        if before + cost >= RING_AT {
+            self.unannounced.store(0, Ordering::Relaxed);
+            self.ring();
+            return Sent::Done;
+        }
         // Pairs with the store in `rest`.
-        if load_in_order(&self.attentive) && before + cost < RING_AT {
+        if load_in_order(&self.attentive) || self.ring_softly() {
             self.unannounced.store(before + cost, Ordering::Relaxed);
             return match before {
                 0 => Sent::Quietly,
@@ -105,7 +142,6 @@ impl<W: Wake> Doorbell<W> {
             };
         }
         self.unannounced.store(0, Ordering::Relaxed);
-        self.ring();
         Sent::Done
     }
 

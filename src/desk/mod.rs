@@ -5,22 +5,27 @@
 //! | [`Outgoing`]: messages         | puts                             | takes                          |
 //! | [`Flow`]: undelivered bytes    | takes away, pauses, resumes      | adds, stalls                   |
 //! | [`Doorbell`]: wake-ups         | rings                            | answers, rests                 |
+//! | [`Board`]: many of those       | rings                            | answers, rests                 |
 //! | [`Stats`]: counters            | reads                            | counts                         |
 //! | [`Wish`]: the end              | makes                            | heeds                          |
 //!
 //! The host is the one thread that calls into a Lua state's engine; the worker is whoever holds
 //! the connection's lock, which the host may do itself for a turn.
 
+mod board;
 mod doorbell;
 mod flow;
 mod outgoing;
 mod staging;
+mod wake;
 mod wish;
 
-pub use doorbell::{Attention, Doorbell, Sent, Wake};
+pub use board::Board;
+pub use doorbell::{Attention, Chime, Doorbell, Sent};
 pub use flow::{Flow, MESSAGE_OVERHEAD, message_cost};
 pub use outgoing::{Behind, Command, Outgoing, SendQueueFull, Take};
 pub use staging::Records;
+pub use wake::Wake;
 pub use wish::Wish;
 
 use crate::stats::Stats;

@@ -18,7 +18,7 @@ pub(super) struct RequestHead {
 }
 
 /// Finds the head of a request or an answer at the front of what arrives.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Head {
     /// How much was looked through for the end of the head.
     scanned: usize,

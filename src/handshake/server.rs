@@ -10,6 +10,7 @@ use super::{
 use crate::protocol::{deflate, extension};
 
 /// The server's end: a request to check, and an answer to write.
+#[derive(Debug)]
 pub struct ServerHandshake {
     protocols: Vec<String>,
     compression: Option<deflate::Config>,

@@ -11,7 +11,7 @@ use std::{io, time::Duration};
 
 use mio::{Registry, Token};
 
-use crate::net::{SOCKET, Stream};
+use crate::net::Stream;
 
 /// How long a worker sleeps whose socket the host watches: the longest that a message can lie
 /// unsent when the host stops waiting. And how soon one that has written looks again.
@@ -29,15 +29,18 @@ pub struct Lease {
     driven: bool,
     /// The worker's poll watches the socket.
     by_worker: bool,
+    /// Under which token it does.
+    token: Token,
 }
 
 impl Lease {
-    /// The worker watches.
-    pub fn of_worker() -> Self {
+    /// The worker watches, in its poll under `token`.
+    pub fn of_worker(token: Token) -> Self {
         Self {
             to_host: false,
             driven: false,
             by_worker: true,
+            token,
         }
     }
 
@@ -75,7 +78,7 @@ impl Lease {
         match (self.to_host, self.by_worker) {
             (true, true) => stream.deregister(own)?,
             // An edge that came meanwhile is reported anew.
-            (false, false) => stream.register(own, SOCKET)?,
+            (false, false) => stream.register(own, self.token)?,
             _ => {}
         }
         self.by_worker = !self.to_host;

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mio::Registry;
+use mio::{Registry, Token};
 
 use credit::Credit;
 pub use lease::{DRIVEN, LEASE, Lease};
@@ -87,11 +87,11 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// A link whose socket its worker watches.
-    pub fn new(link: Link) -> Self {
+    /// A link whose socket its worker watches, under `token`.
+    pub fn new(link: Link, token: Token) -> Self {
         Self {
             link,
-            lease: Lease::of_worker(),
+            lease: Lease::of_worker(token),
         }
     }
 

@@ -251,7 +251,7 @@ fn reset_and_closed_by_the_peer() {
 
 #[test]
 fn nowhere_to_listen() {
-    let listen = |host, port| listen(host, port, &mut reactor(GENEROUS));
+    let listen = |host, port| listen(host, port, None, &mut reactor(GENEROUS));
     let first = listen("127.0.0.1", 0).expect("a port is free");
     let port = first.local_addr().expect("it is bound").port();
     let foreign = "192.0.2.1";

@@ -1,0 +1,132 @@
+//! Somebody at the other end of a socket, and their turns.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::BytesMut;
+use mio::{Registry, Token};
+
+use super::{batch::Batch, members::Membership};
+use crate::{
+    accept::Guest,
+    config::Limits,
+    connection::{Connection, ShortTurn, WorkerTurn},
+    error::{Error, Stage},
+    established::Established,
+    event::{End, Event, EventQueue, Request},
+    handshake::Upgraded,
+    net::Stream,
+    protocol::Role,
+};
+
+/// How long a turn may take, beyond the step that is under way.
+const TURN: Duration = Duration::from_millis(1);
+
+/// Somebody at the other end of a socket.
+pub(super) enum Client {
+    /// No connection yet. One that is let in has a place.
+    Guest(Guest, Option<Box<Place>>),
+    /// An open connection.
+    Member(Member),
+}
+
+/// What is kept for a guest that is let in.
+pub(super) struct Place {
+    pub connection: Arc<Connection>,
+    pub membership: Membership,
+    pub upgraded: Upgraded,
+}
+
+/// An open connection, as its worker keeps it.
+pub(super) struct Member {
+    pub connection: Arc<Connection>,
+    _membership: Membership,
+    /// Its socket was reported ready, and it had no turn since.
+    pub is_ready: bool,
+}
+
+/// What came of a connection's turn.
+pub(super) enum Turned {
+    /// Nothing to do for so long. For no time: until all others had their turns.
+    Sleeps {
+        within: Option<Duration>,
+        /// Its host may be sending more.
+        wrote: bool,
+    },
+    /// It is over.
+    Ended(End),
+}
+
+impl Place {
+    /// The guest is a connection from now on, whose worker watches its socket under `key`.
+    pub fn open(
+        self,
+        stream: Stream,
+        received: BytesMut,
+        limits: &Limits,
+        key: usize,
+        batch: &mut Batch,
+    ) -> Member {
+        let (connection, upgraded) = (self.connection, self.upgraded);
+        let established = Established {
+            role: Role::Server,
+            stream,
+            received,
+            deflate: upgraded.deflate,
+            protocol: upgraded.protocol,
+            extensions: upgraded.extensions,
+            response: None,
+            request: Some(Request {
+                path: upgraded.path,
+                headers: upgraded.headers,
+            }),
+        };
+        let (link, opened) =
+            established.open(&connection, limits.max_message_size, &limits.times());
+        let opened = Event::Connected(Box::new(opened));
+        connection.open(link, Token(key), || batch.add(connection.id, opened));
+        Member {
+            connection,
+            _membership: self.membership,
+            is_ready: true,
+        }
+    }
+}
+
+impl Member {
+    /// Gives the connection a turn. What arrives for it goes to `batch`.
+    pub fn turn(
+        &mut self,
+        key: usize,
+        own: &Registry,
+        queue: &EventQueue,
+        batch: &mut Batch,
+    ) -> Turned {
+        let (connection, is_ready) = (&self.connection, &mut self.is_ready);
+        let until = Instant::now() + TURN;
+        let turn = catch_unwind(AssertUnwindSafe(|| {
+            connection.turn_among_many(is_ready, own, queue.registry(), |arrivals, may| {
+                batch.collect(queue, (key, connection.id), arrivals, may);
+                Instant::now() < until
+            })
+        }));
+        let end = match turn {
+            Ok(Ok(ShortTurn { turn, wrote })) => match turn {
+                WorkerTurn::Sleep(within) => return Turned::Sleeps { within, wrote },
+                WorkerTurn::Over(seat) => {
+                    let mut arrivals = Vec::new();
+                    let closed = seat.link.end(&connection.desk, &mut arrivals);
+                    End { arrivals, closed }
+                }
+                WorkerTurn::Broken => End::broken(Stage::Open),
+            },
+            Ok(Err(error)) => End::of(Error::Io(Stage::Open, error)),
+            Err(_) => End::broken(Stage::Open),
+        };
+        connection.give_up();
+        Turned::Ended(end)
+    }
+}

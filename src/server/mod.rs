@@ -1,0 +1,180 @@
+//! The server: a listener, and a few workers that share its connections.
+//!
+//! The first worker accepts, and hands the sockets round. A client's handshake and its connection
+//! are one worker's for their lives; each worker sleeps in one poll over all that it has.
+
+mod batch;
+mod client;
+mod door;
+mod members;
+mod post;
+mod worker;
+
+use std::{
+    num::NonZero,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use mio::{Interest, Poll, Token};
+
+use crate::{
+    accept::Entrance,
+    config::ListenConfig,
+    error::{Error, Stage},
+    net::{self, Reactor, TcpListener, tls::Acceptor},
+    workers::{Stop, Workers},
+};
+use members::Members;
+use post::Post;
+use worker::Worker;
+
+const WAKE: Token = Token(0);
+const LISTENER: Token = Token(1);
+
+/// The default number of workers is that of the cores, and not more than this: a connection costs a
+/// worker little, and the host, which is one thread, the most.
+const MAX_DEFAULT_WORKERS: usize = 4;
+
+/// The host's handle on a server.
+#[derive(Debug)]
+pub struct Server {
+    /// Its number in the queue.
+    pub id: u64,
+    /// The port that it listens on.
+    pub port: u16,
+    /// `ws://host:port` or `wss://host:port`.
+    pub url: String,
+    house: Arc<House>,
+}
+
+/// What the workers of one server share.
+#[derive(Debug)]
+struct House {
+    /// The server's number.
+    id: u64,
+    /// None once the server is closed: the port is free as soon as `close` returns.
+    listener: Mutex<Option<TcpListener>>,
+    entrance: Entrance,
+    /// Header fields to add to the answer of every upgrade.
+    headers: Vec<(String, String)>,
+    /// How long a client may take for TLS and the HTTP upgrade.
+    timeout: Duration,
+    /// How many handshakes may be under way at each worker.
+    max_guests: usize,
+    members: Arc<Members>,
+    posts: Vec<Arc<Post>>,
+}
+
+/// Binds and accepts from then on. Blocks while files are read and a name is resolved: at most for
+/// the configuration's `timeout`.
+pub fn listen(config: ListenConfig, workers: &Arc<Workers>) -> Result<Server, Error> {
+    let failed = |error| Error::Io(Stage::Connect, error);
+    let mut reactor = Reactor::new(Arc::default(), config.timeout).map_err(failed)?;
+    let identity = config.tls.as_ref();
+    let tls = identity.map(|it| Acceptor::new(&it.certificate, &it.key, &mut reactor));
+    let tls = tls.transpose()?;
+    let mut listener = net::listen(&config.host, config.port, config.backlog, &mut reactor)?;
+    drop(reactor);
+    let port = listener.local_addr().map_err(failed)?.port();
+    let scheme = if tls.is_some() { "wss" } else { "ws" };
+    let url = format!("{scheme}://{}:{port}", in_url(&config.host));
+    let polls = polls(config.workers).map_err(failed)?;
+    let accepting = polls[0].0.registry();
+    accepting
+        .register(&mut listener, LISTENER, Interest::READABLE)
+        .map_err(failed)?;
+    let house = Arc::new(House {
+        id: workers.next_id(),
+        listener: Mutex::new(Some(listener)),
+        entrance: Entrance {
+            tls,
+            protocols: config.protocols,
+            limits: config.limits,
+        },
+        headers: config.headers,
+        timeout: config.timeout,
+        max_guests: config.max_handshakes.div_ceil(polls.len()).max(1),
+        members: Arc::new(Members::new(config.max_connections)),
+        posts: polls.iter().map(|(_, post)| Arc::clone(post)).collect(),
+    });
+    start(polls, &house, workers).map_err(failed)?;
+    Ok(Server {
+        id: house.id,
+        port,
+        url,
+        house,
+    })
+}
+
+/// A poll and a post for each worker: for as many as the system has descriptors for, one at least.
+fn polls(workers: Option<NonZero<usize>>) -> std::io::Result<Vec<(Poll, Arc<Post>)>> {
+    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+    let count = workers.map_or_else(|| cores().min(MAX_DEFAULT_WORKERS), NonZero::get);
+    let mut polls = Vec::new();
+    while polls.len() < count {
+        let poll = Poll::new().and_then(|poll| {
+            let post = Post::new(poll.registry())?;
+            Ok((poll, Arc::new(post)))
+        });
+        match poll {
+            Ok(poll) => polls.push(poll),
+            Err(error) if polls.is_empty() => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(polls)
+}
+
+/// Starts a thread for each worker. Where there are not enough, the first one does the work alone.
+fn start(
+    polls: Vec<(Poll, Arc<Post>)>,
+    house: &Arc<House>,
+    workers: &Arc<Workers>,
+) -> std::io::Result<()> {
+    for (index, (poll, post)) in polls.into_iter().enumerate() {
+        let worker = Worker::new(poll, &post, house, workers);
+        let stop = Arc::clone(&post) as Arc<dyn Stop>;
+        let started = workers.start(workers.next_id(), stop, move || worker.run());
+        match started {
+            Ok(()) => {}
+            Err(error) if index == 0 => return Err(error),
+            Err(_) => post.close(),
+        }
+    }
+    Ok(())
+}
+
+impl Server {
+    /// Stops accepting and closes every connection.
+    pub fn close(&self, code: u16, reason: &str) {
+        drop(self.house.listener().take());
+        for connection in self.house.members.close() {
+            connection.close(code, reason.to_owned());
+        }
+        for post in &self.house.posts {
+            post.tell();
+        }
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> usize {
+        self.house.members.len()
+    }
+}
+
+impl House {
+    fn listener(&self) -> MutexGuard<'_, Option<TcpListener>> {
+        // Set once and taken once: whole after any panic.
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A host as a URL has it.
+fn in_url(host: &str) -> String {
+    match host.parse() {
+        Ok(std::net::IpAddr::V6(ip)) => format!("[{ip}]"),
+        _ => host.to_owned(),
+    }
+}

@@ -1,0 +1,405 @@
+//! One of the workers that share a server's connections.
+//!
+//! It goes in rounds: it sleeps in one poll over all of its sockets, gives each that is ready, rung
+//! or due a short turn, and hands over all that came of it at once. A turn is bounded in bytes and
+//! time; who has more to read comes again in the next round, behind all others. A turn that panics
+//! ends its own connection.
+
+use std::{
+    collections::BTreeSet,
+    io, mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::BytesMut;
+use mio::{Events, Interest, Poll, Token};
+use rustc_hash::FxHashMap;
+
+use super::{
+    House, LISTENER, WAKE,
+    batch::Batch,
+    client::{Client, Member, Place, Turned},
+    door::Door,
+    members::Admission,
+    post::Post,
+};
+use crate::{
+    accept::{Guest, Progress},
+    connection::Connection,
+    desk::{Chime, Wish},
+    error::{Error, Stage},
+    event::End,
+    handshake::{Refusal, Upgraded},
+    link::LEASE,
+    net::{Stream, TcpStream},
+    timers::Timers,
+    workers::Workers,
+};
+
+/// How many sockets are looked at in one round.
+const MAX_READY: usize = 256;
+
+/// How long a guest may take while others wait for its place.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How many guests go at once to make room.
+const MAX_DISPLACED: usize = 256;
+
+/// The first key of a client, behind the tokens of the poll.
+const FIRST_KEY: usize = 2;
+
+/// A worker and what it has.
+pub(super) struct Worker {
+    poll: Poll,
+    post: Arc<Post>,
+    house: Arc<House>,
+    workers: Arc<Workers>,
+    clients: FxHashMap<usize, Client>,
+    /// The keys of those that are no connections yet: the first one is the oldest.
+    guests: BTreeSet<usize>,
+    /// When each client is to be looked after at the latest, by their keys.
+    deadlines: Timers,
+    batch: Batch,
+    door: Door,
+    round: Round,
+    next_key: usize,
+}
+
+/// What a round leaves to the next one.
+#[derive(Default)]
+struct Round {
+    /// Those that have more to do, in order.
+    again: Vec<usize>,
+    /// Something was written: its host may be sending more.
+    wrote: bool,
+}
+
+impl Worker {
+    /// A worker without clients, that sleeps in `poll`.
+    pub fn new(poll: Poll, post: &Arc<Post>, house: &Arc<House>, workers: &Arc<Workers>) -> Self {
+        Self {
+            poll,
+            post: Arc::clone(post),
+            house: Arc::clone(house),
+            workers: Arc::clone(workers),
+            clients: FxHashMap::default(),
+            guests: BTreeSet::new(),
+            deadlines: Timers::default(),
+            batch: Batch::default(),
+            door: Door::default(),
+            round: Round::default(),
+            next_key: FIRST_KEY,
+        }
+    }
+
+    /// Until the server is closed and the last connection over.
+    pub fn run(mut self) {
+        // A panic of ours must not leave connections without their last events.
+        let ended = catch_unwind(AssertUnwindSafe(|| self.serve()));
+        self.post.close();
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let text = error.to_string();
+                let again = || io::Error::new(error.kind(), text.clone());
+                self.end_all(|| End::of(Error::Io(Stage::Open, again())));
+            }
+            Err(_) => self.end_all(|| End::broken(Stage::Open)),
+        }
+        self.workers.events().notify();
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(MAX_READY);
+        let mut rung = Vec::new();
+        while self.is_needed() {
+            let timeout = self.rest();
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+                result => result?,
+            }
+            self.post.board.answer(&mut rung);
+            for event in &events {
+                match event.token() {
+                    WAKE => {}
+                    LISTENER => self.door.knock(),
+                    Token(key) => self.attend(key, true),
+                }
+            }
+            for key in rung.drain(..) {
+                match Token(key) {
+                    WAKE => self.look_at_post(),
+                    Token(key) => self.attend(key, false),
+                }
+            }
+            for key in mem::take(&mut self.round.again) {
+                self.attend(key, false);
+            }
+            self.attend_due();
+            self.accept();
+            self.flush();
+        }
+        Ok(())
+    }
+
+    fn is_needed(&self) -> bool {
+        let stays = || self.post.stopped().is_none() && !self.house.members.is_closed();
+        !self.clients.is_empty() || stays()
+    }
+
+    /// How long to sleep.
+    fn rest(&mut self) -> Option<Duration> {
+        let is_attentive = mem::take(&mut self.round.wrote);
+        if !self.round.again.is_empty() || !self.post.board.rest(is_attentive) {
+            return Some(Duration::ZERO);
+        }
+        let due = self.deadlines.first().map(|(due, _)| due);
+        let next = [due, self.door.asks_at()].into_iter().flatten().min();
+        let left = next.map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = [is_attentive.then_some(LEASE), left]
+            .into_iter()
+            .flatten()
+            .min();
+        if timeout.is_none() {
+            // All have been quiet for a while, and gave back what they had themselves.
+            self.workers.events().trim();
+            self.batch.trim();
+        }
+        timeout
+    }
+
+    fn flush(&mut self) {
+        for key in self.batch.flush(self.workers.events()) {
+            if let Some(Client::Member(member)) = self.clients.get(&key) {
+                member.connection.release();
+            }
+        }
+    }
+
+    /// Takes the sockets that were left for us, and heeds the end of the server or of its state.
+    fn look_at_post(&mut self) {
+        for socket in self.post.sockets_left() {
+            self.take_in(socket);
+        }
+        self.make_room();
+        let stopped = self.post.stopped();
+        if stopped.is_none() && !self.house.members.is_closed() {
+            return;
+        }
+        let waiting: Vec<usize> = self.guests.iter().copied().collect();
+        for key in waiting {
+            // One that has a place was told the end, and says Close when it is open.
+            if let Some(Client::Guest(_, None)) = self.clients.get(&key) {
+                self.forget(key);
+            }
+        }
+        if let Some(deadline) = stopped {
+            drop(self.house.listener().take());
+            for client in self.clients.values() {
+                match client {
+                    Client::Member(Member { connection, .. }) => connection.abandon(deadline),
+                    Client::Guest(_, Some(place)) => place.connection.abandon(deadline),
+                    Client::Guest(_, None) => {}
+                }
+            }
+        }
+    }
+
+    /// Begins with some of those who wait.
+    fn accept(&mut self) {
+        let mut taken = Vec::new();
+        self.door.accept(&self.house, &self.post, &mut taken);
+        for socket in taken {
+            self.take_in(socket);
+        }
+    }
+
+    /// Begins with a client, which is counted. One that the system has no room for is gone.
+    fn take_in(&mut self, mut socket: TcpStream) {
+        let key = self.new_key();
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let registry = self.poll.registry();
+        if registry.register(&mut socket, Token(key), both).is_err() {
+            self.post.count_out();
+            return;
+        }
+        let now = Instant::now();
+        let guest = Guest::new(socket, &self.house.entrance, now);
+        self.deadlines.set(key as u64, now + self.house.timeout);
+        self.guests.insert(key);
+        // What it has sent already is reported.
+        self.clients.insert(key, Client::Guest(guest, None));
+    }
+
+    /// Where there are as many guests as there may be, some of those who have taken long go.
+    fn make_room(&mut self) {
+        if self.guests.len() < self.house.max_guests {
+            return;
+        }
+        let oldest: Vec<usize> = self.guests.iter().copied().take(MAX_DISPLACED).collect();
+        for key in oldest {
+            match self.clients.get(&key) {
+                Some(Client::Guest(guest, _)) if guest.since().elapsed() < GRACE => break,
+                _ => drop(self.forget(key)),
+            }
+        }
+    }
+
+    /// A key that none has, on machines where they may come round, too.
+    fn new_key(&mut self) -> usize {
+        loop {
+            let key = self.next_key;
+            self.next_key = key.checked_add(1).unwrap_or(FIRST_KEY);
+            if !self.clients.contains_key(&key) {
+                return key;
+            }
+        }
+    }
+
+    fn attend_due(&mut self) {
+        let now = Instant::now();
+        while let Some((due, id)) = self.deadlines.first()
+            && due <= now
+        {
+            self.deadlines.cancel(id);
+            self.attend(id as usize, false);
+        }
+    }
+
+    /// Gives a client a turn.
+    fn attend(&mut self, key: usize, is_ready: bool) {
+        match self.clients.get_mut(&key) {
+            Some(Client::Member(member)) => {
+                member.is_ready |= is_ready;
+                self.attend_member(key);
+            }
+            Some(Client::Guest(guest, _)) if guest.since().elapsed() >= self.house.timeout => {
+                drop(self.forget(key));
+            }
+            Some(Client::Guest(..)) => self.attend_guest(key),
+            // It has ended since.
+            None => {}
+        }
+        if self.batch.is_full() {
+            self.flush();
+        }
+    }
+
+    fn attend_member(&mut self, key: usize) {
+        let Some(Client::Member(member)) = self.clients.get_mut(&key) else {
+            return;
+        };
+        let (registry, queue) = (self.poll.registry(), self.workers.events());
+        match member.turn(key, registry, queue, &mut self.batch) {
+            Turned::Sleeps { within, wrote } => {
+                self.round.wrote |= wrote;
+                self.sleep(key, within);
+            }
+            Turned::Ended(end) => self.end(key, end),
+        }
+    }
+
+    /// A connection has nothing to do for so long.
+    fn sleep(&mut self, key: usize, within: Option<Duration>) {
+        match within {
+            None => {}
+            Some(Duration::ZERO) => self.round.again.push(key),
+            Some(within) => {
+                let at = Instant::now() + within;
+                // A look before there is anything to do costs less than to set it anew each time.
+                if self.deadlines.due(key as u64).is_none_or(|due| at < due) {
+                    self.deadlines.cancel(key as u64);
+                    self.deadlines.set(key as u64, at);
+                }
+            }
+        }
+    }
+
+    /// Ends a connection.
+    fn end(&mut self, key: usize, end: End) {
+        if let Some(Client::Member(member)) = self.forget(key) {
+            let id = member.connection.id;
+            // First it is no member any more, then the host is told.
+            drop(member);
+            self.batch.add_end(id, end);
+        }
+    }
+
+    fn end_all(&mut self, end: impl Fn() -> End) {
+        self.flush();
+        let keys: Vec<usize> = self.clients.keys().copied().collect();
+        for key in keys {
+            if let Some(Client::Member(member)) = self.clients.get(&key) {
+                member.connection.give_up();
+            }
+            self.end(key, end());
+        }
+        self.flush();
+    }
+
+    fn forget(&mut self, key: usize) -> Option<Client> {
+        if self.guests.remove(&key) {
+            self.post.count_out();
+        }
+        self.deadlines.cancel(key as u64);
+        self.clients.remove(&key)
+    }
+
+    fn attend_guest(&mut self, key: usize) {
+        let house = Arc::clone(&self.house);
+        loop {
+            let Some(Client::Guest(guest, _)) = self.clients.get_mut(&key) else {
+                return;
+            };
+            let progress = catch_unwind(AssertUnwindSafe(|| guest.go_on(&house.entrance)));
+            match progress.unwrap_or(Progress::Gone) {
+                Progress::Waits => return,
+                Progress::Asks(upgraded) => self.decide(key, *upgraded),
+                Progress::Upgraded(stream, received) => return self.open(key, stream, received),
+                Progress::Gone => {
+                    self.forget(key);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Lets a guest in, or turns it away.
+    fn decide(&mut self, key: usize, upgraded: Upgraded) {
+        let Some(Client::Guest(guest, place)) = self.clients.get_mut(&key) else {
+            return;
+        };
+        let chime = Chime::Shared(Arc::clone(&self.post.board), key);
+        let (id, house) = (self.workers.next_id(), &self.house);
+        let limits = &house.entrance.limits;
+        let connection = Connection::new(id, Some(house.id), limits, Some(chime), Wish::default());
+        let connection = Arc::new(connection);
+        match house.members.admit(&connection) {
+            Admission::Granted(membership) => {
+                guest.answer(upgraded.response_with(&house.headers));
+                *place = Some(Box::new(Place {
+                    connection,
+                    membership,
+                    upgraded,
+                }));
+            }
+            Admission::Full => guest.refuse(Refusal::full()),
+            Admission::Closed => {
+                self.forget(key);
+            }
+        }
+    }
+
+    /// The guest is a connection from now on.
+    fn open(&mut self, key: usize, stream: Stream, received: BytesMut) {
+        let Some(Client::Guest(_, Some(place))) = self.forget(key) else {
+            return;
+        };
+        let limits = &self.house.entrance.limits;
+        let member = place.open(stream, received, limits, key, &mut self.batch);
+        self.clients.insert(key, Client::Member(member));
+        self.attend_member(key);
+    }
+}
