@@ -1,7 +1,7 @@
 //! The calls that a script makes once a frame or once a message.
 
 use std::{
-    ffi::{CStr, c_int},
+    ffi::c_int,
     panic::{AssertUnwindSafe, catch_unwind},
     slice,
     time::Instant,
@@ -29,18 +29,18 @@ const CALLBACK_RAISED: ffi::lua_Integer = 2;
 const RAISED: ffi::lua_Integer = 3;
 
 /// `set_loop(drain, handler)`: what `update` calls, and under which handler of errors. `drain` has the
-/// upvalue `handed`: how many events of this update it counts as delivered.
+/// upvalue `handed`, how many events of this update it counts as delivered; here it is `handler`.
 pub unsafe extern "C-unwind" fn set_loop(lua: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this as a function made by `push_bound`; module.lua passes two functions.
     unsafe {
         let state = bound_or_raise(lua);
         for index in 1.. {
-            let name = ffi::lua_getupvalue(lua, 1, index);
-            if name.is_null() {
+            if ffi::lua_getupvalue(lua, 1, index).is_null() {
                 push::raise(lua, &panicked());
             }
+            let is_handed = ffi::lua_rawequal(lua, -1, 2) != 0;
             ffi::lua_pop(lua, 1);
-            if CStr::from_ptr(name) == c"handed" {
+            if is_handed {
                 state.handed.set(index);
                 break;
             }

@@ -245,9 +245,9 @@ function websocket.disconnect(connection, code, reason)
   code, reason = to_number(code), to_string(reason)
   check_close(code, reason, 2, 2)
   if record.state ~= "closing" and record.state ~= "closed" then
-    record.state = "closing"
     local close = record.lingers and native.close or native.leave
     close(record.id, code or 1000, reason or "")
+    record.state = "closing" -- last: an error before it leaves a connection that can be closed
   end
 end
 
@@ -540,7 +540,9 @@ local function traced(problem)
   return problem
 end
 
+handed = traced -- by this `set_loop` finds the upvalue: names of variables may be stripped
 native.set_loop(drain, traced)
+handed = 0
 
 -- The `self` of a browser-style socket takes the errors of its listeners: they do not leave
 -- `update`. That saves a protected call for each message.

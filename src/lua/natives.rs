@@ -230,18 +230,29 @@ impl Hooks {
     /// Both must be threads of this Lua.
     unsafe fn of(lua: *mut lua_State, main: *mut lua_State) -> Self {
         let main = if main.is_null() { lua } else { main };
-        Self([lua, main].map(|thread| {
-            // SAFETY: the caller vouches for the threads; these only read.
-            unsafe {
-                let hook = ffi::lua_gethook(thread);
-                (
-                    hook.map_or(0, |hook| hook as usize),
-                    ffi::lua_gethookmask(thread),
-                    ffi::lua_gethookcount(thread),
-                )
-            }
-        }))
+        // SAFETY: the caller vouches for the threads.
+        Self([lua, main].map(|thread| unsafe { hook_of(thread) }))
     }
+}
+
+/// A thread's hook, its mask and its count.
+#[cfg(not(feature = "luau"))]
+unsafe fn hook_of(thread: *mut lua_State) -> (usize, c_int, c_int) {
+    // SAFETY: the caller vouches for the thread; these only read.
+    unsafe {
+        let hook = ffi::lua_gethook(thread);
+        (
+            hook.map_or(0, |hook| hook as usize),
+            ffi::lua_gethookmask(thread),
+            ffi::lua_gethookcount(thread),
+        )
+    }
+}
+
+/// Luau has no hooks: nobody asks for a turn in this way.
+#[cfg(feature = "luau")]
+unsafe fn hook_of(_: *mut lua_State) -> (usize, c_int, c_int) {
+    (0, 0, 0)
 }
 
 /// `stop()`: says Close 1001 on every connection, within half a second. None starts after it.

@@ -70,15 +70,56 @@ pub unsafe fn push_anchor(lua: *mut lua_State) {
     // SAFETY: the block is as large and as aligned as a pointer, and null until nothing can fail
     // any more. The metatable stays out of scripts' reach.
     unsafe {
+        let block = push_block(lua);
+        let main = main_thread(lua);
+        match catch_unwind(|| new_state(main)).unwrap_or_else(|_| Err(panicked())) {
+            Ok(state) => block.write(state),
+            Err(problem) => push::raise(lua, &problem),
+        }
+    }
+}
+
+/// Pushes a userdata for a pointer, null, whose state goes with it.
+#[cfg(not(feature = "luau"))]
+unsafe fn push_block(lua: *mut lua_State) -> *mut *mut State {
+    // SAFETY: `push_anchor` is running.
+    unsafe {
         let block = ffi::lua_newuserdata(lua, size_of::<*mut State>()).cast::<*mut State>();
         block.write(ptr::null_mut());
         ffi::lua_createtable(lua, 0, 1);
         push::field(lua, c"__gc", |lua| ffi::lua_pushcclosure(lua, release, 0));
         ffi::lua_setmetatable(lua, -2);
-        let main = main_thread(lua);
-        match catch_unwind(|| new_state(main)).unwrap_or_else(|_| Err(panicked())) {
-            Ok(state) => block.write(state),
-            Err(problem) => push::raise(lua, &problem),
+        block
+    }
+}
+
+/// The same. Luau knows no `__gc`, but a function for when the memory itself goes.
+#[cfg(feature = "luau")]
+unsafe fn push_block(lua: *mut lua_State) -> *mut *mut State {
+    unsafe extern "C" fn destroy(_: *mut lua_State, block: *mut std::ffi::c_void) {
+        // SAFETY: Luau calls this once, with the block below.
+        unsafe { drop_state(block.cast()) };
+    }
+    // SAFETY: `push_anchor` is running.
+    unsafe {
+        let size = size_of::<*mut State>();
+        let block = ffi::lua_newuserdatadtor(lua, size, destroy).cast::<*mut State>();
+        block.write(ptr::null_mut());
+        block
+    }
+}
+
+/// # Safety
+///
+/// The block must be one of `push_block`: its pointer is null or owns the state.
+unsafe fn drop_state(block: *mut *mut State) {
+    // SAFETY: the caller vouches for the block; its pointer is given up here once.
+    unsafe {
+        let pointer = block.replace(ptr::null_mut());
+        if !pointer.is_null() {
+            let state = Box::from_raw(pointer);
+            // A panic must not reach Lua; the workers it would leave behind end by themselves.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
         }
     }
 }
@@ -102,7 +143,11 @@ unsafe fn main_thread(lua: *mut lua_State) -> *mut lua_State {
     // SAFETY: a thread that is pushed is taken off again; the registry of later Luas has the main
     // thread at that index.
     unsafe {
-        #[cfg(not(any(feature = "lua51", feature = "luajit")))]
+        #[cfg(feature = "luau")]
+        {
+            ffi::lua_mainthread(lua)
+        }
+        #[cfg(not(any(feature = "lua51", feature = "luajit", feature = "luau")))]
         {
             ffi::lua_rawgeti(lua, ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_MAINTHREAD);
             let main = ffi::lua_tothread(lua, -1);
@@ -119,18 +164,11 @@ unsafe fn main_thread(lua: *mut lua_State) -> *mut lua_State {
 }
 
 /// The anchor's finalizer.
+#[cfg(not(feature = "luau"))]
 unsafe extern "C-unwind" fn release(lua: *mut lua_State) -> c_int {
     // SAFETY: the metatable is out of scripts' reach, so argument 1 is the userdata made in
-    // `push_anchor`; its pointer is null or owns the state, given up here once.
-    unsafe {
-        let block = ffi::lua_touserdata(lua, 1).cast::<*mut State>();
-        let pointer = block.replace(ptr::null_mut());
-        if !pointer.is_null() {
-            let state = Box::from_raw(pointer);
-            // A panic must not reach Lua; the workers it would leave behind end by themselves.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
-        }
-    }
+    // `push_block`.
+    unsafe { drop_state(ffi::lua_touserdata(lua, 1).cast()) };
     0
 }
 
