@@ -13,7 +13,7 @@ use super::{
     events::{DATA_TYPE_BINARY, DATA_TYPE_TEXT},
     params,
     push::{self, Text},
-    state::{DRAIN, HANDLER, LOOP, State, bound, bound_or_raise, panicked, retire},
+    state::{DRAIN, HANDLER, LOOP, State, bound, bound_or_raise, drop_released, panicked, retire},
 };
 use crate::{
     engine::{Front, Id, SendError},
@@ -96,17 +96,19 @@ pub unsafe extern "C-unwind" fn go_on(lua: *mut lua_State) -> c_int {
     }
 }
 
-/// Calls `drain`.
-unsafe fn deliver(lua: *mut lua_State, state: &State) -> c_int {
-    // SAFETY: one of the functions above is running, with room for 20 values.
+/// Calls `drain`. The state is not used after it.
+unsafe fn deliver(lua: *mut lua_State, state: *const State) -> c_int {
+    // SAFETY: one of the functions above is running, with room for 20 values. While the state
+    // delivers nobody frees it.
     unsafe {
         ffi::lua_settop(lua, 0);
         ffi::lua_rawgeti(lua, ffi::lua_upvalueindex(LOOP), HANDLER);
         ffi::lua_rawgeti(lua, ffi::lua_upvalueindex(LOOP), DRAIN);
-        state.set_delivering(Some(lua));
+        (*state).set_delivering(Some(lua));
         let status = ffi::lua_pcall(lua, 0, 0, 1);
-        state.set_delivering(None);
-        let outcome = settle(lua, state, status == ffi::LUA_OK);
+        let outcome = settle(lua, &*state, status == ffi::LUA_OK);
+        (*state).set_delivering(None);
+        drop_released(lua, state);
         ffi::lua_pushinteger(lua, outcome);
         ffi::lua_insert(lua, 2);
         ffi::lua_gettop(lua) - 1

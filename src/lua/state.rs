@@ -109,17 +109,24 @@ unsafe fn push_block(lua: *mut lua_State) -> *mut *mut State {
     }
 }
 
+/// Gives the state up. A callback that collects garbage while the Lua state closes gets here in the
+/// middle of an update: then the workers are told to stop, and the rest is for [`drop_released`], at
+/// the end of that update.
+///
 /// # Safety
 ///
-/// The block must be one of `push_block`: its pointer is null or owns the state.
+/// The block must be one of `push_block`.
 unsafe fn drop_state(block: *mut *mut State) {
-    // SAFETY: the caller vouches for the block; its pointer is given up here once.
+    // SAFETY: the caller vouches for the block: its pointer is null or owns the state, given up here
+    // once.
     unsafe {
         let pointer = block.replace(ptr::null_mut());
-        if !pointer.is_null() {
-            let state = Box::from_raw(pointer);
-            // A panic must not reach Lua; the workers it would leave behind end by themselves.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
+        match pointer.as_ref() {
+            Some(state) if state.is_delivering() => {
+                let _ = catch_unwind(AssertUnwindSafe(|| state.engine.stop()));
+            }
+            Some(_) => free(pointer),
+            None => {}
         }
     }
 }
@@ -170,6 +177,31 @@ unsafe extern "C-unwind" fn release(lua: *mut lua_State) -> c_int {
     // `push_block`.
     unsafe { drop_state(ffi::lua_touserdata(lua, 1).cast()) };
     0
+}
+
+/// The end of an update: nobody but it has the state any more, if the anchor was finalized meanwhile.
+///
+/// # Safety
+///
+/// `lua` must be running a function made by [`push_bound`], `state` be what that was bound to and not
+/// be used afterwards.
+pub unsafe fn drop_released(lua: *mut lua_State, state: *const State) {
+    // SAFETY: the caller vouches for it; the pointer came from a box.
+    unsafe {
+        if bound(lua).is_none() {
+            free(state.cast_mut());
+        }
+    }
+}
+
+/// # Safety
+///
+/// `pointer` must own a state.
+unsafe fn free(pointer: *mut State) {
+    // SAFETY: the caller vouches for it.
+    let state = unsafe { Box::from_raw(pointer) };
+    // A panic must not reach Lua; the workers it would leave behind end by themselves.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
 }
 
 /// Makes a C function with the anchor, the objects and the loop as its upvalues.

@@ -27,14 +27,19 @@ describe("a finalizer", function()
     server:stop()
   end)
 
-  -- Runs a script in an interpreter of its own; returns its exit code and its output.
+  -- The exit code and the output of a script in an interpreter of its own, where what is freed is
+  -- overwritten.
   local function run(script)
     local path = os.tmpname()
     local file = assert(io.open(path, "w"))
     file:write(PRELUDE, script, "\n")
     file:close()
-    local output, status =
-      peer.run(("%s %s '%s' 2>&1"):format(interpreter, path, server:url("/echo")), clock.rest)
+    local command = ("env MALLOC_PERTURB_=85 %s %s '%s' 2>&1"):format(
+      interpreter,
+      path,
+      server:url("/echo")
+    )
+    local output, status = peer.run(command, clock.rest)
     os.remove(path)
     return status, output
   end
@@ -101,6 +106,25 @@ describe("a finalizer", function()
     assert.matches("\nupdate true number\n", output)
     assert.matches("\nwait true number\n", output)
     assert.matches("\nrun true nil\n", output)
+  end)
+
+  -- There the module's own finalizer runs in the middle of the update.
+  it("may deliver events to a callback that collects while the state closes", function()
+    local status, output = run([[
+      local websocket = require("websocket")
+      local told = {}
+      websocket.connect("no url", nil, function(_, _, data)
+        told[#told + 1] = data.event
+        collectgarbage()
+      end)
+      LATE = on_collection(function()
+        local ok, problem = pcall(websocket.wait, 10000)
+        io.write(tostring(ok), " ", told[1] or "nothing", "\n")
+      end)
+      collectgarbage()
+    ]])
+    assert.equal(0, status, output)
+    assert.matches("^true %d\n$", output)
   end)
 
   -- Every step of the collector may call one.
