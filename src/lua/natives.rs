@@ -181,12 +181,12 @@ pub unsafe extern "C-unwind" fn sleep(lua: *mut lua_State) -> c_int {
             return 0;
         };
         let timeout = match ffi::lua_type(lua, 1) {
-            ffi::LUA_TNUMBER => Some(ffi::lua_tonumber(lua, 1)).filter(|it| it.is_finite()),
+            ffi::LUA_TNUMBER => Some(ffi::lua_tonumber(lua, 1)).filter(|it| *it < f64::INFINITY),
             _ => None,
         };
         let for_goodbyes = ffi::lua_toboolean(lua, 2) != 0;
         let is_hopeless = || {
-            ffi::lua_isnoneornil(lua, 1) != 0
+            timeout.is_none()
                 && state.engine.live() == 0
                 && !(for_goodbyes && state.engine.goodbyes() > 0)
         };
