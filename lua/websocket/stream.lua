@@ -8,6 +8,7 @@ local EVENT_CONNECTED, EVENT_DISCONNECTED = websocket.EVENT_CONNECTED, websocket
 local EVENT_MESSAGE, EVENT_ERROR = websocket.EVENT_MESSAGE, websocket.EVENT_ERROR
 
 -- Lua's debug library may be absent, and `isyieldable` came with Lua 5.3.
+local getinfo = debug and debug.getinfo
 local traceback = debug and debug.traceback or function(_, message)
   return message
 end
@@ -37,11 +38,12 @@ local function new_stream(limit)
   }, Stream)
 end
 
+-- An error may come from anywhere: what is here counts from the last step on.
 function Stream:push(connection, message, kind)
   local last = self.last + 1
-  self.last = last
   self[last] = message
   self[-last] = kind
+  self.last = last
   self.bytes = self.bytes + #message + OVERHEAD
   if self.bytes >= self.high_water and not self.paused then
     self.paused = true
@@ -66,11 +68,28 @@ function Stream:is_empty()
   return self.first > self.last
 end
 
+local yield_until
+
+--- Whether the coroutine still waits. A script may close it; and where Lua cannot yield (before
+--- 5.2 across pcall, say) it was told so by an error, and is suspended somewhere else now.
+local function still_waits(thread)
+  local is_suspended = coroutine.status(thread) == "suspended"
+  if not is_suspended or not getinfo then
+    return is_suspended
+  end
+  local level, info = 1, getinfo(thread, 1, "f")
+  while info and info.func ~= yield_until do
+    level = level + 1
+    info = getinfo(thread, level, "f")
+  end
+  return info ~= nil
+end
+
 --- Resumes the coroutine that waits. Its error leaves `update`.
 function Stream:wake()
   local waiting = self.waiting
   self.waiting = nil
-  if not waiting or coroutine.status(waiting) ~= "suspended" then
+  if not waiting or not still_waits(waiting) then
     return
   end
   local ok, err = coroutine.resume(waiting)
@@ -134,13 +153,24 @@ local function is_in_vain(watch)
   return watch.resumes >= PATIENCE_RESUMES and websocket.now() - watch.since >= PATIENCE_MS
 end
 
+--- The end of a wait, or of what one has left that did not come to its own.
+local function stop_waiting(stream)
+  stream.waiting = nil
+  if stream.alarm then
+    stream.alarm:cancel()
+    stream.alarm = nil
+  end
+end
+
 --- Yields until `ready(stream)`, or until the time is over. Returns what is wrong, if anything.
-local function yield_until(stream, ready, timeout_ms, running)
-  if stream.waiting and stream.waiting ~= running then
+function yield_until(stream, ready, timeout_ms, running)
+  local waiting = stream.waiting
+  if waiting and waiting ~= running and still_waits(waiting) then
     return "another coroutine is waiting for this connection already"
   end
+  stop_waiting(stream)
   stream.timed_out = false
-  local alarm = timeout_ms and Alarm.new(timeout_ms, on_alarm, stream)
+  stream.alarm = timeout_ms and Alarm.new(timeout_ms, on_alarm, stream)
   local watch = new_watch()
   local in_vain
   repeat
@@ -148,24 +178,26 @@ local function yield_until(stream, ready, timeout_ms, running)
     coroutine.yield()
     in_vain = is_in_vain(watch)
   until ready(stream) or stream.timed_out or in_vain
-  stream.waiting = nil
-  if alarm then
-    alarm:cancel()
-  end
+  stop_waiting(stream)
   return in_vain
       and not ready(stream)
       and "this coroutine is resumed over and over, but nobody calls websocket.update()"
     or nil
 end
 
---- Waits until `ready(stream)`, or until the time is over.
+--- Waits until `ready(stream)`, or until the time is over. Returns what is wrong, if anything.
 local function wait_until(stream, ready, timeout_ms)
   local began = websocket.now()
   local left = timeout_ms
   repeat
     websocket.wait(left)
+    if ready(stream) then
+      return
+    elseif internal.native.live() == 0 then
+      return "websocket: the Lua state is closing"
+    end
     left = timeout_ms and timeout_ms - (websocket.now() - began)
-  until ready(stream) or left and left <= 0
+  until left and left <= 0
 end
 
 --- False where the time was over first. What is wrong is raised at `level`.
@@ -181,7 +213,7 @@ local function await(stream, ready, timeout_ms, level)
     if running then
       problem = yield_until(stream, ready, timeout_ms, running)
     else
-      wait_until(stream, ready, timeout_ms)
+      problem = wait_until(stream, ready, timeout_ms)
     end
   end
   if problem then
@@ -198,6 +230,17 @@ local function has_something(stream)
   return not stream:is_empty() or stream.code ~= nil
 end
 
+--- Half of `max_receive_queue` is the stream's. What is wrong with it, `connect` says.
+local function halve_limit(params)
+  local limit = params.max_receive_queue
+  limit = limit == nil and RECEIVE_QUEUE or tonumber(limit)
+  if not limit or limit < 1 or limit % 1 ~= 0 then
+    return RECEIVE_QUEUE
+  end
+  params.max_receive_queue = math.ceil(limit / 2)
+  return limit
+end
+
 --- Connects and waits until the connection is open: returns it, or nil, what went wrong and
 --- the number of the error.
 local function open(url, params)
@@ -206,9 +249,7 @@ local function open(url, params)
     error(problem, 2)
   end
   local own = setmetatable({}, { __index = type(params) == "table" and params or nil })
-  local limit = tonumber(own.max_receive_queue) or RECEIVE_QUEUE
-  own.max_receive_queue = math.ceil(limit / 2)
-  local stream = new_stream(limit)
+  local stream = new_stream(halve_limit(own))
   own.self, own.linger = stream, true
   local connection = internal.connect(url, own, on_event, 2)
   streams[connection] = stream
@@ -235,6 +276,9 @@ local function receive(connection, timeout_ms, level)
     local got = type(timeout_ms)
     local expected = "bad argument #1 'timeout_ms' (number or nil expected, got %s)"
     error(expected:format(got), level)
+  end
+  if not has_something(stream) and connection:state() == "closed" then
+    stream.code, stream.reason = 1006, stream.reason or "" -- an error took the event away
   end
   if not await(stream, has_something, timeout_ms, level) then
     return nil, "timeout"

@@ -108,6 +108,19 @@ describe("a finalizer", function()
     assert.matches("\nrun true nil\n", output)
   end)
 
+  it("that receives while the state closes is told so", function()
+    local status, output = run([[
+      local connection
+      EARLY = on_collection(function()
+        local ok, problem = pcall(connection.receive, connection)
+        io.write(tostring(ok), " ", tostring(problem))
+      end)
+      connection = require("websocket").open(arg[1])
+    ]])
+    assert.equal(0, status, output)
+    assert.matches("^false .*the Lua state is closing$", output)
+  end)
+
   -- There the module's own finalizer runs in the middle of the update.
   it("may deliver events to a callback that collects while the state closes", function()
     local status, output = run([[

@@ -259,6 +259,80 @@ describe("straight-line code", function()
     end)
   end)
 
+  -- Who received for 100 ms before and never will: neither its time nor a message that comes is
+  -- its business, nor does it keep another coroutine from waiting.
+  local function check_is_free(connection)
+    local message, reason, took
+    run({
+      function()
+        message = connection:receive(10000)
+        took = clock.milliseconds(function()
+          reason = select(2, connection:receive(300))
+        end)
+      end,
+      function()
+        connection:send("one")
+      end,
+    })
+    assert.same({ "one", "timeout" }, { message, reason })
+    assert.is_true(took >= 298, ("it took %.1f ms"):format(took))
+    connection:disconnect()
+    connection:receive()
+  end
+
+  -- Later ones can be asked whether they can yield.
+  if not coroutine.isyieldable then
+    it("leaves nothing behind where Lua cannot yield", function()
+      local connection = open(serve().url)
+      local resumed_with
+      local thread = coroutine.create(function()
+        local ok, problem = pcall(table.sort, { 1, 2 }, function()
+          connection:receive(100)
+        end)
+        assert.is_false(ok)
+        assert.matches("attempt to yield across", problem)
+        resumed_with = coroutine.yield("for somebody else")
+      end)
+      assert.same({ true, "for somebody else" }, { coroutine.resume(thread) })
+      check_is_free(connection)
+      assert.equal("suspended", coroutine.status(thread))
+      assert(coroutine.resume(thread, "by its owner"))
+      assert.equal("by its owner", resumed_with)
+    end)
+  end
+
+  if coroutine.close then
+    it("is free again when the coroutine that waited was closed", function()
+      local connection = open(serve().url)
+      local thread = coroutine.create(function()
+        connection:receive(100)
+      end)
+      assert(coroutine.resume(thread))
+      assert(coroutine.close(thread))
+      check_is_free(connection)
+    end)
+  end
+
+  it("ends for who receives where an error took the end away", function()
+    local connection = open(serve().url)
+    connection:disconnect()
+    local is_struck = false
+    debug.sethook(function()
+      local info = debug.getinfo(2, "S")
+      if connection:state() == "closed" and info.source == "=websocket.stream" then
+        debug.sethook()
+        is_struck = true
+        error("a hook's", 0)
+      end
+    end, "", 1)
+    clock.poll(function()
+      pcall(websocket.wait, 100)
+      return is_struck
+    end)
+    debug.sethook()
+    assert.same({ nil, "", 1006 }, { connection:receive() })
+  end)
+
   it("refuses to wait in a callback, where nothing would ever come", function()
     local server = serve()
     local message
@@ -445,6 +519,8 @@ describe("straight-line code", function()
     -- luacheck: push no max line length
     -- stylua: ignore start
     message_at_this_line("bad argument #1 'url' (string expected, got table)", function() local a = websocket.open({}) return a end)
+    message_at_this_line("params.max_receive_queue must be", function() local a = websocket.open("ws://localhost", { max_receive_queue = {} }) return a end)
+    message_at_this_line("params.max_receive_queue must be", function() local a = websocket.open("ws://localhost", { max_receive_queue = -1 }) return a end)
     message_at_this_line("params.timeout must be", function() local a = websocket.open("ws://localhost", { timeout = "x" }) return a end)
     message_at_this_line("bad argument #1 'timeout_ms'", function() local a = connection:receive("x") return a end)
     message_at_this_line("bad argument #1 'timeout_ms'", function() local a = connection:receive(0 / 0) return a end)
