@@ -5,7 +5,14 @@ local world = require("world")
 
 local actions = world.actions
 
+-- Lua 5.3 alone may never return from a collection in a finalizer while its state closes: its
+-- collector, where it rests in the phase in which it calls finalizers, has set itself to call none.
+local CLOSES_BADLY = _VERSION == "Lua 5.3"
+
 function actions.collect(R)
+  if CLOSES_BADLY and world.is_closing then
+    return
+  end
   journal.note("collect")
   pcall(collectgarbage, R:pick({ "collect", "step" }))
 end

@@ -16,6 +16,7 @@ function actions.connect(R)
   local endpoint = ledger.endpoint("c", target[2])
   local callback = reactions.callback_of(endpoint, world.stream("connection"))
   local params = R:once_in(2) and values.params(R) or nil
+  endpoint.lingers = params ~= nil and rawget(params, "linger") == true
   local url = R:once_in(20) and values.junk(R) or target[1]
   journal.note("connect", endpoint.name, tostring(target[1]))
   local ok, connection = world.try("connect", function()
@@ -32,7 +33,7 @@ function actions.connect(R)
 end
 
 function actions.listen(R)
-  local params = not R:once_in(4) and values.params(R) or nil
+  local params = not R:once_in(4) and values.server_params(R) or nil
   local callback = reactions.accepting_callback()
   journal.note("listen")
   local ok, server = world.try("listen", function()
@@ -94,12 +95,17 @@ function actions.disconnect(R, _, connection, endpoint)
   end
   journal.note("disconnect", endpoint.name)
   local before = connection:state()
-  local code = R:pick({ false, 1000, 3000, 4999, 1, 1006 }) or nil
+  local code = R:pick({ false, 1000, 3000, 4999, "3000", 1, 1006 }) or nil
+  local reason = R:pick({ false, "why", 7, "\255" }) or nil
   local ok = world.try("disconnect", function()
-    local nothing = connection:disconnect(code, R:pick({ false, "why", "\255" }) or nil)
+    local nothing = connection:disconnect(code, reason)
     return nothing
   end)
-  if ok and before == "connecting" then
+  if not ok or before == "closing" or before == "closed" then
+    return
+  elseif not endpoint.lingers then
+    endpoint:leave(code, reason)
+  elseif before == "connecting" then
     endpoint.gave_up = true
   end
 end

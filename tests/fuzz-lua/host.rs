@@ -127,6 +127,9 @@ fn new_state(arguments: &[String]) -> *mut lua_State {
             ffi::lua_rawseti(lua, -2, index as _);
         }
         ffi::lua_setglobal(lua, c"arg".as_ptr());
+        // What mlua itself keeps in a state: without memory for that it aborts the program. The
+        // module as scripts load it asks for none of it.
+        Lua::get_or_init_from_ptr(lua);
         lua
     }
 }

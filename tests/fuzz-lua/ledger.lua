@@ -57,6 +57,8 @@ function ledger.endpoint(kind, foreign)
     failed = false,
     ended = false,
     gave_up = false, -- disconnected before CONNECTED
+    lingers = true, -- disconnect waits for the peer
+    left = nil, -- where it does not: the code and the reason that were asked for
     refused = false, -- connect raised: there is no connection
     optional = false, -- there may be no connection, or nobody who is told its end
     received = 0,
@@ -135,7 +137,14 @@ function Endpoint:check_alive(event)
     self:broken(event .. " after the end")
   elseif self.refused then
     self:broken(event .. " of a connection that was refused")
+  elseif self.left and event ~= "DISCONNECTED" then
+    self:broken(event .. " after disconnect")
   end
+end
+
+-- Disconnected for good: one more event is due.
+function Endpoint:leave(code, reason)
+  self.left = { code = tonumber(code or 1000), reason = tostring(reason or "") }
 end
 
 function Endpoint:on_connected()
@@ -170,9 +179,13 @@ function Endpoint:on_error(text)
   self.failed = true
 end
 
-function Endpoint:on_disconnected(code)
+function Endpoint:on_disconnected(code, reason)
   self:check_alive("DISCONNECTED")
   self.ended = true
+  local left = self.left
+  if left and (left.code ~= code or left.reason ~= reason) then
+    self:broken(("left with %d and ended with %s"):format(left.code, tostring(code)))
+  end
   if type(code) ~= "number" then
     self:broken("DISCONNECTED without a code")
   end

@@ -65,6 +65,9 @@ local function without_times(arguments)
   return arguments
 end
 
+-- These wait for ever where they are given no time.
+local WAITS = { wait = true, receive = true }
+
 -- Anything to anybody.
 function actions.misuse(R)
   local count = R:upto(4) - 1
@@ -74,7 +77,9 @@ function actions.misuse(R)
     journal.note("misuse of", name)
     if name == "wait" or name == "update" or name == "open" then
       arguments = without_times(arguments)
-      arguments[1] = arguments[1] == nil and 0 or arguments[1]
+    end
+    if WAITS[name] and arguments[1] == nil then
+      arguments[1] = 0
     end
     local ok, made = world.try(name .. " with anything", function()
       local result = world.websocket[name](unpack(arguments, 1, 4))
@@ -94,6 +99,9 @@ function actions.misuse(R)
     return method
   end)
   if known and type(method) == "function" and type(handle) == "table" then
+    if WAITS[name] and arguments[1] == nil then
+      arguments[1] = 0
+    end
     world.try(name .. " with anything", function()
       local receiver = list == world.connections and R:once_in(4) and values.junk(R) or handle
       local result = method(receiver, unpack(without_times(arguments), 1, 4))

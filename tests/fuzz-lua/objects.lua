@@ -72,7 +72,7 @@ end
 function actions.web_server(R)
   journal.note("WebSocketServer")
   local ok, server = world.try("WebSocketServer", function()
-    local server = world.websocket.WebSocketServer(values.params(R))
+    local server = world.websocket.WebSocketServer(values.server_params(R))
     server.onconnection = function(socket)
       socket:send("from a server")
     end

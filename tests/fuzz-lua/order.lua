@@ -178,7 +178,9 @@ local function connect(index, server, echo)
     by_path[path] = other
     url = "ws://127.0.0.1:" .. server.port .. path
   end
-  websocket.connect(url, limits(R), function(_, connection, data)
+  local params = limits(R)
+  params.linger = R:once_in(2)
+  websocket.connect(url, params, function(_, connection, data)
     on_event(client, connection, data)
   end)
 end

@@ -59,7 +59,7 @@ function reactions.told(endpoint, data)
   elseif event == world.websocket.EVENT_ERROR then
     endpoint:on_error(data.message)
   elseif event == world.websocket.EVENT_DISCONNECTED then
-    endpoint:on_disconnected(data.code)
+    endpoint:on_disconnected(data.code, data.reason)
   else
     endpoint:broken("an unknown event " .. tostring(event))
   end
@@ -117,7 +117,5 @@ function reactions.listener(endpoint, R, handle)
     end
   end
 end
-
--- A browser-style object.
 
 return reactions

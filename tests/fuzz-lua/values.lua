@@ -77,6 +77,7 @@ local PARAMETERS = {
   { "proxy", { false, "http://127.0.0.1:1", "socks5://127.0.0.1:1" } },
   { "tls", { {}, { ca = "no file", pins = "x" }, { server_name = "x" } } },
   { "self", { 1, "self", {} } },
+  { "linger", { true, false } },
   -- Those of a server, of the browser's objects and of reconnecting.
   { "protocols", { "chat", { "echo" } } },
   { "max_connections", { 1, 2 } },
@@ -89,6 +90,19 @@ local PARAMETERS = {
 local NAMES = {}
 for index, parameter in ipairs(PARAMETERS) do
   NAMES[index] = parameter[1]
+end
+
+local LONGEST = 20
+local WAITED_FOR = { "delay", "minDelay", "maxDelay" }
+
+-- Times that are in order would be waited for.
+local function shorten(params)
+  for _, name in ipairs(WAITED_FOR) do
+    local time = tonumber(params[name])
+    if time and time > LONGEST then
+      params[name] = LONGEST
+    end
+  end
 end
 
 -- Short times, so that no run waits long for a peer that never answers.
@@ -105,11 +119,40 @@ function values.params(R)
   end
   if R:once_in(25) then
     params[R:pick(NAMES)] = values.junk(R)
+    shorten(params)
   elseif R:once_in(25) then
     -- `self` too comes from here, when the module asks for it.
     return setmetatable(params, getmetatable(unruly(R)))
   end
   return params
+end
+
+local SERVERS = {
+  "timeout",
+  "headers",
+  "max_message_size",
+  "max_receive_queue",
+  "max_send_queue",
+  "close_timeout",
+  "ping_interval",
+  "ping_timeout",
+  "compression",
+  "self",
+  "protocols",
+  "max_connections",
+} -- stylua: ignore
+
+-- The same for `listen`, which raises where it does not know one.
+function values.server_params(R)
+  local params = values.params(R)
+  if R:once_in(8) then
+    return params
+  end
+  local own = {}
+  for _, name in ipairs(SERVERS) do
+    own[name] = rawget(params, name)
+  end
+  return setmetatable(own, getmetatable(params))
 end
 
 local SIZES = { 0, 1, 10, 62, 63, 100, 125, 126, 1000, 5000, 65535, 65536, 70000, 300000 }

@@ -16,28 +16,28 @@ local world = {
   servers = {},
   objects = {},
   is_over = false, -- nothing new is begun
+  is_closing = false, -- the script has come to its end
   actions = {}, -- by name: function(R, depth)
 }
 
 local seed
 local streams = 0
-local started = {} -- every connection that `connect` gave to anybody
+local objects -- connections, servers and timers, by their numbers: the module's own table
 
--- Objects and streams connect too, and a fault may lose their handle: in the end all must be
--- within reach.
-local function keep_started(connect)
-  return function(url, params, callback)
-    local slot = setmetatable({ false }, { __mode = "v" })
-    started[#started + 1] = slot
-    local connection = connect(url, params, callback)
-    slot[1] = connection
-    return connection
+local function upvalue(called, name)
+  for index = 1, math.huge do
+    local found, value = debug.getupvalue(called, index)
+    assert(found, "no upvalue " .. name)
+    if found == name then
+      return value
+    end
   end
 end
 
 function world.begin(module, targets, its_seed)
   world.websocket, world.targets, seed = module, targets, its_seed
-  module.connect = keep_started(module.connect)
+  local Server = upvalue(module.listen, "server_metatable").__index
+  objects = upvalue(Server.close, "objects")
 end
 
 -- A stream for a thing that will decide later.
@@ -65,7 +65,7 @@ end
 
 function world.let_go(handle)
   world.try("letting go", function()
-    local finish = handle.disconnect or handle.destroy or handle.close
+    local finish = handle.disconnect or handle.destroy or handle.close or handle.cancel
     if handle.resume then
       handle:resume()
     end
@@ -85,7 +85,8 @@ function world.hold(list, handle, endpoint)
   end
 end
 
--- Begins nothing new and ends all that is open.
+-- Begins nothing new and ends all that is open: a fault may have struck between the beginning of
+-- something and the script's knowing of it, and `open` and the objects connect, too.
 function world.finish()
   world.is_over = true
   for _, list in ipairs({ world.objects, world.servers }) do
@@ -98,10 +99,12 @@ function world.finish()
     world.let_go(world.connections[index][1])
     world.connections[index] = nil
   end
-  for _, slot in ipairs(started) do
-    if slot[1] then
-      world.let_go(slot[1])
-    end
+  local left = {}
+  for _, object in pairs(objects) do
+    left[#left + 1] = object
+  end
+  for _, object in ipairs(left) do
+    world.let_go(object)
   end
 end
 
