@@ -4,6 +4,7 @@ use std::{num::NonZero, time::Duration};
 
 use crate::session::Times;
 pub use crate::{
+    admission::{HostPattern, OriginPattern, Origins},
     net::{ProxyChoice, tls::TlsOptions},
     protocol::deflate::Config as Compression,
 };
@@ -112,6 +113,18 @@ pub struct ListenConfig {
     pub backlog: Option<NonZero<u32>>,
     /// Certificate and key, each as PEM text or a file's path: the server speaks TLS.
     pub tls: Option<Identity>,
+    /// Which web pages may connect; others get 403. By default those of this server itself.
+    pub origins: Origins,
+    /// The names by which clients may address the server; others get 403. Without any: on a
+    /// loopback address the names and addresses of this machine itself (`localhost`,
+    /// `*.localhost`, 127.0.0.0/8, `[::1]`), else all.
+    pub hosts: Option<Vec<HostPattern>>,
+    /// Clients wait for [`Engine::answer`](crate::engine::Engine::answer), by which the host lets
+    /// them in or not.
+    pub authorize: bool,
+    /// GET and HEAD requests that ask for no WebSocket wait for
+    /// [`Engine::answer`](crate::engine::Engine::answer), too. Otherwise they get 426.
+    pub answers_requests: bool,
     /// The limits of each connection.
     pub limits: Limits,
 }
@@ -123,6 +136,9 @@ pub struct Identity {
     pub certificate: String,
     /// The private key, PKCS#8.
     pub key: String,
+    /// The issuers of the certificates that clients must show, if they must: PEM text or a file's
+    /// path.
+    pub client_ca: Option<String>,
 }
 
 impl Default for ListenConfig {
@@ -138,6 +154,10 @@ impl Default for ListenConfig {
             workers: None,
             backlog: None,
             tls: None,
+            origins: Origins::default(),
+            hosts: None,
+            authorize: false,
+            answers_requests: false,
             limits: Limits::default(),
         }
     }

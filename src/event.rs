@@ -7,10 +7,13 @@ use crate::{
     connection::{Connection, ConnectionId},
     error::{Error, Response, Stage},
     link::Arrival,
+    petition::Asked,
     protocol::Kind,
     queue::Queue,
     session::Closed,
 };
+
+pub use crate::petition::Request;
 
 /// The events of one state, each with its connection's number.
 pub type EventQueue = Queue<(ConnectionId, Event)>;
@@ -26,6 +29,9 @@ pub enum Event {
     Error(Box<Error>),
     /// The last event of every connection.
     Disconnected(Box<Closed>),
+    /// A client asks a server something that its host decides. Its number is no connection's yet:
+    /// [`Engine::answer`](crate::engine::Engine::answer).
+    Asked(Box<Asked>),
 }
 
 impl From<Arrival> for Event {
@@ -53,15 +59,6 @@ pub struct Opened {
     pub response: Option<Response>,
     /// The client's request: on a server.
     pub request: Option<Request>,
-}
-
-/// The request with which a client opened a connection to our server.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The request target: path and query.
-    pub path: String,
-    /// Header names as sent, and their values, in order.
-    pub headers: Vec<(String, Vec<u8>)>,
 }
 
 /// Hands over what arrived for a connection, and leaves `arrivals` empty.

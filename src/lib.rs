@@ -17,7 +17,8 @@
 //! - [`link`]: session and stream joined; [`connection`]: the host's handle on it.
 //! - [`connect`], [`worker`]: the way from a URL to an open stream, and the thread that goes it;
 //!   [`lead`] lets a waiting host give turns itself. [`accept`], [`server`]: the way in, and the
-//!   listener with the workers that share what comes in.
+//!   listener with the workers that share what comes in; [`admission`]: which pages may, and
+//!   [`petition`]: what the host is asked.
 //! - [`workers`], [`queue`], [`event`]: the threads of one state, and what comes of them.
 //! - [`engine`]: the host's half of one state, without Lua: what a program with a loop of its own
 //!   uses. [`timers`] are its clock.
@@ -27,6 +28,7 @@
 #![deny(missing_docs)]
 
 pub mod accept;
+pub mod admission;
 pub mod compact;
 pub mod config;
 pub mod connect;
@@ -44,6 +46,7 @@ pub mod link;
 #[cfg(feature = "lua")]
 mod lua;
 pub mod net;
+pub mod petition;
 pub mod protocol;
 pub mod queue;
 pub mod recycle;

@@ -26,6 +26,7 @@ struct Host {
 #[derive(Clone, Debug, PartialEq)]
 enum Told {
     Connected,
+    Asked,
     Message(Vec<u8>),
     Error,
     Disconnected(Closed),
@@ -56,6 +57,7 @@ impl Host {
                         }
                         Told::Message(payload.to_vec())
                     }
+                    Delivery::Event(Event::Asked(_)) => Told::Asked,
                     Delivery::Event(Event::Error(_)) => Told::Error,
                     Delivery::Event(Event::Disconnected(closed)) => Told::Disconnected(*closed),
                 };

@@ -40,6 +40,7 @@ struct Host {
 #[derive(Clone, Debug, PartialEq)]
 enum Told {
     Connected,
+    Asked,
     Message(Vec<u8>),
     Error,
     Disconnected(u16),
@@ -80,6 +81,7 @@ impl Host {
                     }
                     Told::Message(payload.to_vec())
                 }
+                Delivery::Event(Event::Asked(_)) => Told::Asked,
                 Delivery::Event(Event::Error(_)) => Told::Error,
                 Delivery::Event(Event::Disconnected(closed)) => Told::Disconnected(closed.code),
             };

@@ -95,6 +95,7 @@ fn names(events: &[Event]) -> Vec<&'static str> {
         Event::Connected(_) => "connected",
         Event::Message(..) => "message",
         Event::Error(_) => "error",
+        Event::Asked(_) => "asked",
         Event::Disconnected(_) => "disconnected",
     };
     events.iter().map(name).collect()

@@ -87,8 +87,9 @@ fn request(bytes: &[u8], step: usize) -> String {
         match server.poll(&mut received) {
             Ok(None) => {}
             Ok(Some(upgraded)) => {
-                assert!(upgraded.response.starts_with(b"HTTP/1.1 101 "));
-                assert!(upgraded.response.ends_with(b"\r\n\r\n"));
+                let response = upgraded.response([]);
+                assert!(response.starts_with(b"HTTP/1.1 101 "));
+                assert!(response.ends_with(b"\r\n\r\n"));
                 return format!("{upgraded:?}");
             }
             Err(refusal) => {

@@ -43,6 +43,7 @@
 //! An engine belongs to one thread. Its methods take `&self`, because a callback may use it while
 //! an event is being handed over; none holds a borrow when it returns.
 
+mod asked;
 mod goodbyes;
 mod rest;
 mod update;
@@ -57,13 +58,14 @@ use std::{
 
 use rustc_hash::FxHashMap;
 
+use asked::Petitions;
 use goodbyes::Goodbyes;
 use rest::Rest;
 use update::Update;
 pub use update::{Delivery, Front};
 
 use crate::{
-    config::{ConnectConfig, ListenConfig},
+    config::{ConnectConfig, Identity, ListenConfig},
     connection::{Connection, ConnectionId},
     desk::{SendQueueFull, Sent},
     error::Error,
@@ -105,6 +107,8 @@ pub struct Engine {
     update: Update,
     /// The connections that the host has left.
     goodbyes: Goodbyes,
+    /// What clients have asked and was not answered.
+    petitions: RefCell<Petitions>,
     /// The connection whose messages are being delivered, and what it has not been told of.
     delivered: Cell<(ConnectionId, usize)>,
     /// The connections that were sent to without waking their workers.
@@ -165,6 +169,7 @@ impl Engine {
             ready: RefCell::default(),
             update: Update::default(),
             goodbyes: Goodbyes::default(),
+            petitions: RefCell::default(),
             delivered: Cell::default(),
             quiet: RefCell::default(),
         })
@@ -196,6 +201,19 @@ impl Engine {
         if let Some(server) = server {
             server.close(code, reason);
         }
+    }
+
+    /// Has a server that speaks TLS use another certificate and key from the next client on. Blocks
+    /// while files are read, as [`listen`](Self::listen) does. False: the server is closed.
+    ///
+    /// # Errors
+    ///
+    /// Those of the TLS library and of files, and where the server does not speak TLS; the server goes
+    /// on with what it has.
+    pub fn reload(&self, id: Id, identity: &Identity) -> Result<bool, Error> {
+        let servers = self.servers.borrow();
+        let server = servers.get(&id);
+        server.map_or(Ok(false), |it| it.reload(identity).map(|()| true))
     }
 
     /// How many connections of a server are open or about to be. None: it is closed.

@@ -230,13 +230,22 @@ impl Engine {
                 payload: &raw const **payload,
             },
             Some((id, event)) => {
-                if let Event::Connected(opened) = event {
-                    // The host meets an accepted connection here, and answers.
-                    let connection = Arc::clone(&opened.connection);
-                    self.connections.borrow_mut().insert(*id, connection);
-                }
+                self.meet(*id, event);
                 Front::Event { id: *id, event }
             }
+        }
+    }
+
+    /// The host may answer what it is about to be told.
+    fn meet(&self, id: Id, event: &Event) {
+        match event {
+            Event::Connected(opened) => {
+                // The host meets an accepted connection here.
+                let connection = Arc::clone(&opened.connection);
+                self.connections.borrow_mut().insert(id, connection);
+            }
+            Event::Asked(asked) => self.petitions.borrow_mut().add(id, &asked.petition),
+            Event::Message(..) | Event::Error(_) | Event::Disconnected(_) => {}
         }
     }
 
@@ -313,7 +322,7 @@ impl Engine {
                 self.forget(id);
                 self.goodbyes.forget(id);
             }
-            Event::Connected(_) | Event::Error(_) => {}
+            Event::Connected(_) | Event::Error(_) | Event::Asked(_) => {}
         }
         Some((id, event))
     }

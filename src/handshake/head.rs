@@ -13,6 +13,8 @@ const MAX_HEADERS: usize = 100;
 pub(super) struct RequestHead {
     pub(super) method: String,
     pub(super) path: String,
+    /// Of the server, where the target names it.
+    pub(super) authority: Option<String>,
     pub(super) version: u8,
     pub(super) headers: Vec<Field>,
 }
@@ -100,9 +102,11 @@ impl Head {
         else {
             return Ok(None);
         };
+        let (authority, path) = origin_form(path);
         let request = RequestHead {
             method: method.into(),
-            path: origin_form(path),
+            path,
+            authority,
             version,
             headers: fields(parsed.headers),
         };
@@ -137,19 +141,21 @@ fn describe(error: httparse::Error) -> String {
         error => error.to_string(),
     }
 }
-/// Path and query of a target that may name the server too (RFC 9112 section 3.2.2).
-fn origin_form(target: &str) -> String {
+
+/// What a target names of the server, if it does (RFC 9112 section 3.2.2), and path and query.
+fn origin_form(target: &str) -> (Option<String>, String) {
     let Some((_, rest)) = target
         .split_once("://")
         .filter(|_| !target.starts_with('/'))
     else {
-        return target.to_owned();
+        return (None, target.to_owned());
     };
-    match rest.find(['/', '?']) {
-        Some(start) if rest[start..].starts_with('/') => rest[start..].to_owned(),
-        Some(start) => format!("/{}", &rest[start..]),
-        None => "/".to_owned(),
-    }
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let path = match path.starts_with('/') {
+        true => path.to_owned(),
+        false => format!("/{path}"),
+    };
+    (Some(authority.to_owned()), path)
 }
 
 fn fields(headers: &[Header<'_>]) -> Vec<Field> {
@@ -160,7 +166,7 @@ fn fields(headers: &[Header<'_>]) -> Vec<Field> {
 }
 
 /// Every value of a header.
-pub(super) fn values<'a>(headers: &'a [Field], name: &str) -> impl Iterator<Item = &'a [u8]> {
+pub fn values<'a>(headers: &'a [Field], name: &str) -> impl Iterator<Item = &'a [u8]> {
     headers
         .iter()
         .filter(move |(other, _)| other.eq_ignore_ascii_case(name))
@@ -168,7 +174,7 @@ pub(super) fn values<'a>(headers: &'a [Field], name: &str) -> impl Iterator<Item
 }
 
 /// The value of a header that is there once, in ASCII.
-pub(super) fn single<'a>(headers: &'a [Field], name: &str) -> Option<&'a str> {
+pub fn single<'a>(headers: &'a [Field], name: &str) -> Option<&'a str> {
     let mut values = values(headers, name);
     let value = values.next()?;
     if values.next().is_some() || !value.is_ascii() {

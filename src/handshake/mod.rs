@@ -7,11 +7,14 @@
 mod client;
 mod head;
 mod refusal;
+mod response;
 mod server;
 
 pub use client::{Accepted, ClientHandshake, ClientRequest};
+pub(crate) use head::{single, values};
 pub use refusal::Refusal;
-pub use server::{ServerHandshake, Upgraded};
+pub(crate) use response::{may_be_set, response};
+pub use server::{PlainRequest, ServerHandshake, ServerRequest, Upgraded};
 
 /// The longest head of a request or an answer, and the most that is kept of a refusal's body.
 const MAX_SIZE: usize = 64 * 1024;

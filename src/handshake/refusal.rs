@@ -37,7 +37,18 @@ impl Refusal {
         }
     }
 
-    pub(super) fn bad_request(reason: impl Into<String>) -> Self {
+    /// The answer to a client that may not come in.
+    pub fn forbidden(reason: &str) -> Self {
+        Refusal::new("403 Forbidden", "", reason)
+    }
+
+    /// The answer to a client that the host has kept waiting for too long.
+    pub fn unanswered() -> Self {
+        Refusal::new("503 Service Unavailable", "", "no answer in time")
+    }
+
+    /// The answer to a request that is none.
+    pub fn bad_request(reason: impl Into<String>) -> Self {
         Refusal::new("400 Bad Request", "", reason)
     }
 
@@ -49,6 +60,11 @@ impl Refusal {
     pub(super) fn method_not_allowed() -> Self {
         let reason = "the method is not GET";
         Refusal::new("405 Method Not Allowed", "Allow: GET\r\n", reason)
+    }
+
+    pub(super) fn method_not_known() -> Self {
+        let reason = "the method is neither GET nor HEAD";
+        Refusal::new("405 Method Not Allowed", "Allow: GET, HEAD\r\n", reason)
     }
 
     pub(super) fn too_large() -> Self {

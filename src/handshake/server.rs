@@ -14,7 +14,32 @@ use crate::protocol::{deflate, extension};
 pub struct ServerHandshake {
     protocols: Vec<String>,
     compression: Option<deflate::Config>,
+    answers_plain: bool,
     head: Head,
+}
+
+/// What a client asks for.
+#[derive(Clone, Debug)]
+pub enum ServerRequest {
+    /// A WebSocket.
+    Upgrade(Box<Upgraded>),
+    /// What is at a path.
+    Plain(Box<PlainRequest>),
+}
+
+/// A request for no WebSocket, but what is at a path.
+#[derive(Clone, Debug)]
+pub struct PlainRequest {
+    /// The method is HEAD, not GET.
+    pub is_head: bool,
+    /// Path and query, as the client wrote them.
+    pub path: String,
+    /// The client's headers.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// How the client addresses the server: a host, and perhaps a port.
+    pub host: String,
+    /// Another request may follow.
+    pub keeps_alive: bool,
 }
 
 /// A connection as the server sees it.
@@ -24,21 +49,33 @@ pub struct Upgraded {
     pub path: String,
     /// The client's headers.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// How the client addresses the server: a host, and perhaps a port.
+    pub host: String,
+    /// The client's subprotocols, most wanted first.
+    pub offered: Vec<String>,
     /// The first of the client's subprotocols that the server has.
     pub protocol: Option<String>,
     /// The extensions that were chosen, as in the answer.
     pub extensions: String,
     /// What was agreed about compression.
     pub deflate: Option<deflate::Agreement>,
-    /// The bytes to write.
-    pub response: Vec<u8>,
+    /// The value of `Sec-WebSocket-Accept`.
+    accept: String,
 }
 
 impl Upgraded {
-    /// The bytes to write where the server adds header fields of its own.
-    pub fn response_with(&self, headers: &[(String, String)]) -> Vec<u8> {
-        let head = self.response.strip_suffix(b"\r\n");
-        let mut response = head.unwrap_or(&self.response).to_vec();
+    /// The bytes to write, with header fields of the server's own.
+    pub fn response<'a>(&self, headers: impl IntoIterator<Item = &'a (String, String)>) -> Vec<u8> {
+        let mut response = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
+        append(&mut response, "Upgrade", "websocket");
+        append(&mut response, "Connection", "Upgrade");
+        append(&mut response, "Sec-WebSocket-Accept", &self.accept);
+        if let Some(protocol) = &self.protocol {
+            append(&mut response, "Sec-WebSocket-Protocol", protocol);
+        }
+        if !self.extensions.is_empty() {
+            append(&mut response, "Sec-WebSocket-Extensions", &self.extensions);
+        }
         for (name, value) in headers {
             append(&mut response, name, value);
         }
@@ -53,27 +90,50 @@ impl ServerHandshake {
         ServerHandshake {
             protocols,
             compression,
+            answers_plain: false,
             head: Head::default(),
         }
     }
 
+    /// Has GET and HEAD requests for no WebSocket answered: see [`ask`](Self::ask).
+    pub fn answers_plain(mut self, answers_plain: bool) -> Self {
+        self.answers_plain = answers_plain;
+        self
+    }
+
+    /// As [`ask`](Self::ask), where every request is to ask for a WebSocket.
+    ///
+    /// # Errors
+    ///
+    /// As of `ask`.
+    pub fn poll(&mut self, received: &mut BytesMut) -> Result<Option<Upgraded>, Refusal> {
+        let request = self.head.request(received)?;
+        request.map(|it| self.upgrade(it)).transpose()
+    }
+
     /// Reads the request out of `received`; `None` if it takes more bytes. What follows are
-    /// frames, and stays.
+    /// frames or the next request, and stays.
     ///
     /// # Errors
     ///
     /// The answer to a request that is none, or asks for something else.
-    pub fn poll(&mut self, received: &mut BytesMut) -> Result<Option<Upgraded>, Refusal> {
+    pub fn ask(&mut self, received: &mut BytesMut) -> Result<Option<ServerRequest>, Refusal> {
         let Some(request) = self.head.request(received)? else {
             return Ok(None);
         };
-        self.upgrade(request).map(Some)
+        let is_plain = self.answers_plain && !has_token(&request.headers, "Upgrade", "websocket");
+        let request = match is_plain {
+            true => ServerRequest::Plain(Box::new(plain(request)?)),
+            false => ServerRequest::Upgrade(Box::new(self.upgrade(request)?)),
+        };
+        Ok(Some(request))
     }
 
     fn upgrade(&self, request: RequestHead) -> Result<Upgraded, Refusal> {
         let key = check_request(&request)?;
         let headers = &request.headers;
-        let protocol = self.choose_protocol(headers)?;
+        let offered = offered_protocols(headers)?;
+        let protocol = offered.iter().find(|it| self.protocols.contains(it));
         let Some(offers) = joined(headers, "Sec-WebSocket-Extensions") else {
             return Err(Refusal::bad_request(
                 "the Sec-WebSocket-Extensions header is not ASCII",
@@ -91,54 +151,73 @@ impl ServerHandshake {
         let (deflate, extensions) = chosen.map_or((None, String::new()), |(deflate, answer)| {
             (Some(deflate), answer)
         });
-        let mut response = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
-        append(&mut response, "Upgrade", "websocket");
-        append(&mut response, "Connection", "Upgrade");
-        append(
-            &mut response,
-            "Sec-WebSocket-Accept",
-            &derive_accept_key(key.as_bytes()),
-        );
-        if let Some(protocol) = &protocol {
-            append(&mut response, "Sec-WebSocket-Protocol", protocol);
-        }
-        if !extensions.is_empty() {
-            append(&mut response, "Sec-WebSocket-Extensions", &extensions);
-        }
-        response.extend_from_slice(b"\r\n");
         Ok(Upgraded {
+            accept: derive_accept_key(key.as_bytes()),
+            host: host(&request)?.to_owned(),
+            protocol: protocol.cloned(),
+            offered,
             path: request.path,
             headers: request.headers,
-            protocol,
             extensions,
             deflate,
-            response,
         })
     }
+}
 
-    fn choose_protocol(&self, headers: &[Field]) -> Result<Option<String>, Refusal> {
-        let Some(offered) = joined(headers, "Sec-WebSocket-Protocol") else {
-            return Err(Refusal::bad_request(
-                "the Sec-WebSocket-Protocol header is not ASCII",
-            ));
-        };
-        let mut chosen = None;
-        for name in offered
-            .split(',')
-            .map(|name| name.trim_matches([' ', '\t']))
-            .filter(|name| !name.is_empty())
-        {
-            if !name.bytes().all(extension::is_token) {
-                return Err(Refusal::bad_request(
-                    "the Sec-WebSocket-Protocol header is malformed",
-                ));
-            }
-            if chosen.is_none() {
-                chosen = self.protocols.iter().find(|ours| *ours == name).cloned();
-            }
-        }
-        Ok(chosen)
+/// The client's subprotocols, most wanted first.
+fn offered_protocols(headers: &[Field]) -> Result<Vec<String>, Refusal> {
+    let Some(offered) = joined(headers, "Sec-WebSocket-Protocol") else {
+        return Err(Refusal::bad_request(
+            "the Sec-WebSocket-Protocol header is not ASCII",
+        ));
+    };
+    let names = offered
+        .split(',')
+        .map(|name| name.trim_matches([' ', '\t']));
+    let names: Vec<String> = names.filter(|it| !it.is_empty()).map(Into::into).collect();
+    if !names.iter().all(|it| it.bytes().all(extension::is_token)) {
+        return Err(Refusal::bad_request(
+            "the Sec-WebSocket-Protocol header is malformed",
+        ));
     }
+    Ok(names)
+}
+
+/// How a request addresses the server: where its target does not, by the one Host header that it
+/// must have (RFC 9112 section 3.2).
+fn host(request: &RequestHead) -> Result<&str, Refusal> {
+    let Some(host) = single(&request.headers, "Host") else {
+        return Err(Refusal::bad_request(
+            "the request has no Host header, or more than one",
+        ));
+    };
+    Ok(request.authority.as_deref().unwrap_or(host))
+}
+
+/// A body would be taken for what follows the request.
+fn check_body(headers: &[Field]) -> Result<(), Refusal> {
+    let has_body = values(headers, "Content-Length").any(|length| length != b"0")
+        || values(headers, "Transfer-Encoding").next().is_some();
+    match has_body {
+        true => Err(Refusal::bad_request("the request has a body")),
+        false => Ok(()),
+    }
+}
+
+fn plain(request: RequestHead) -> Result<PlainRequest, Refusal> {
+    if !matches!(&*request.method, "GET" | "HEAD") {
+        return Err(Refusal::method_not_known());
+    }
+    let host = host(&request)?.to_owned();
+    check_body(&request.headers)?;
+    let keeps_alive = request.version > 0 && !has_token(&request.headers, "Connection", "close");
+    Ok(PlainRequest {
+        is_head: request.method == "HEAD",
+        path: request.path,
+        headers: request.headers,
+        host,
+        keeps_alive,
+    })
 }
 
 /// RFC 6455 section 4.2.1, what a server must check. Returns the key.
@@ -150,11 +229,7 @@ fn check_request(request: &RequestHead) -> Result<&str, Refusal> {
     if request.version == 0 {
         return Err(Refusal::bad_request("the request is HTTP/1.0"));
     }
-    if single(headers, "Host").is_none() {
-        return Err(Refusal::bad_request(
-            "the request has no Host header, or more than one",
-        ));
-    }
+    host(request)?;
     if !has_token(headers, "Upgrade", "websocket") {
         return Err(Refusal::upgrade_required(
             "this is a WebSocket server, and the request asks for no upgrade",
@@ -168,12 +243,7 @@ fn check_request(request: &RequestHead) -> Result<&str, Refusal> {
     if single(headers, "Sec-WebSocket-Version") != Some("13") {
         return Err(Refusal::upgrade_required("the WebSocket version is not 13"));
     }
-    // A body would be taken for frames.
-    let has_body = values(headers, "Content-Length").any(|length| length != b"0")
-        || values(headers, "Transfer-Encoding").next().is_some();
-    if has_body {
-        return Err(Refusal::bad_request("the request has a body"));
-    }
+    check_body(headers)?;
     match single(headers, "Sec-WebSocket-Key") {
         Some(key) if is_key(key) => Ok(key),
         Some(_) => Err(Refusal::bad_request(

@@ -55,7 +55,7 @@ pub unsafe extern "C-unwind" fn rare(lua: *mut lua_State) -> c_int {
             Front::None | Front::Message { .. } => 0,
             Front::Timer { .. } => event(lua, EVENT_TIMER),
             Front::Event { id, event } => match &*event {
-                Event::Message(..) => 0,
+                Event::Message(..) | Event::Asked(_) => 0,
                 Event::Connected(opened) => connected(lua, opened),
                 Event::Error(error) => failed(lua, error),
                 Event::Disconnected(closed) => disconnected(lua, state, id, closed),

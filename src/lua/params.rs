@@ -128,6 +128,7 @@ pub fn listen(params: &Plain) -> Result<ListenConfig, Complaint> {
                 .text("certificate")?
                 .ok_or_else(|| missing("certificate"))?,
             key: tls.text("key")?.ok_or_else(|| missing("key"))?,
+            client_ca: None,
         });
     }
     Ok(config)

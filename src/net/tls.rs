@@ -74,9 +74,14 @@ impl Acceptor {
     pub fn new(
         certificate: impl AsRef<[u8]>,
         key: impl AsRef<[u8]>,
+        client_ca: Option<impl AsRef<[u8]>>,
         reactor: &mut Reactor,
     ) -> Result<Self, Error> {
         reactor.enter(Stage::Tls);
+        if client_ca.is_some() {
+            let reason = "cannot be used: the TLS library asks clients for nothing";
+            return Err(Error::Tls(invalid("client_ca", reason)));
+        }
         let certificate = credentials::load("certificate", certificate.as_ref(), reactor)?;
         let key = load_key(&certificate, Some(key.as_ref()), reactor)?;
         let made = ACCEPTORS.ask((certificate, key), reactor)?;

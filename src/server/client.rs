@@ -13,12 +13,13 @@ use super::{batch::Batch, members::Membership};
 use crate::{
     accept::Guest,
     config::Limits,
-    connection::{Connection, ShortTurn, WorkerTurn},
+    connection::{Connection, ConnectionId, ShortTurn, WorkerTurn},
     error::{Error, Stage},
     established::Established,
     event::{End, Event, EventQueue, Request},
     handshake::Upgraded,
     net::Stream,
+    petition::Petition,
     protocol::Role,
 };
 
@@ -27,10 +28,42 @@ const TURN: Duration = Duration::from_millis(1);
 
 /// Somebody at the other end of a socket.
 pub(super) enum Client {
-    /// No connection yet. One that is let in has a place.
-    Guest(Guest, Option<Box<Place>>),
+    /// No connection yet.
+    Guest(Guest, Standing),
     /// An open connection.
     Member(Member),
+}
+
+/// How far the server has come with a guest.
+pub(super) enum Standing {
+    /// It has not asked, or was turned away.
+    Stranger,
+    /// The host is asked what becomes of it.
+    Waits(Box<Waiting>),
+    /// It is let in, and has a place.
+    Welcome(Box<Place>),
+}
+
+/// What is kept for a guest whose host is asked.
+pub(super) struct Waiting {
+    pub id: ConnectionId,
+    pub wanted: Wanted,
+    pub claim: Claim,
+}
+
+/// What it has asked for.
+pub(super) enum Wanted {
+    WebSocket(Box<Upgraded>),
+    Resource { is_head: bool, keeps_alive: bool },
+}
+
+/// Nobody waits for the answer any more when this is dropped.
+pub(super) struct Claim(pub Arc<Petition>);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// What is kept for a guest that is let in.

@@ -59,6 +59,11 @@ impl Members {
         Admission::Granted(Membership(Arc::clone(self), connection.id))
     }
 
+    /// Whether there are as many as there may be.
+    pub fn are_full(&self) -> bool {
+        self.len() >= self.limit
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.roll().open.len()

@@ -6,6 +6,7 @@
 mod batch;
 mod client;
 mod door;
+mod guests;
 mod members;
 mod post;
 mod worker;
@@ -14,15 +15,15 @@ use std::{
     num::NonZero,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Duration,
 };
 
 use mio::{Interest, Poll, Token};
 
 use crate::{
     accept::Entrance,
-    config::ListenConfig,
-    error::{Error, Stage},
+    admission::Admission,
+    config::{Identity, ListenConfig},
+    error::{Error, Stage, TlsError},
     net::{self, Reactor, TcpListener, tls::Acceptor},
     workers::{Stop, Workers},
 };
@@ -59,8 +60,8 @@ struct House {
     entrance: Entrance,
     /// Header fields to add to the answer of every upgrade.
     headers: Vec<(String, String)>,
-    /// How long a client may take for TLS and the HTTP upgrade.
-    timeout: Duration,
+    /// Whether the host decides who gets a WebSocket.
+    authorize: bool,
     /// How many handshakes may be under way at each worker.
     max_guests: usize,
     members: Arc<Members>,
@@ -73,11 +74,11 @@ pub fn listen(config: ListenConfig, workers: &Arc<Workers>) -> Result<Server, Er
     let failed = |error| Error::Io(Stage::Connect, error);
     let mut reactor = Reactor::new(Arc::default(), config.timeout).map_err(failed)?;
     let identity = config.tls.as_ref();
-    let tls = identity.map(|it| Acceptor::new(&it.certificate, &it.key, &mut reactor));
-    let tls = tls.transpose()?;
+    let tls = identity.map(|it| acceptor(it, &mut reactor)).transpose()?;
     let mut listener = net::listen(&config.host, config.port, config.backlog, &mut reactor)?;
     drop(reactor);
-    let port = listener.local_addr().map_err(failed)?.port();
+    let address = listener.local_addr().map_err(failed)?;
+    let port = address.port();
     let scheme = if tls.is_some() { "wss" } else { "ws" };
     let url = format!("{scheme}://{}:{port}", in_url(&config.host));
     let polls = polls(config.workers).map_err(failed)?;
@@ -89,12 +90,15 @@ pub fn listen(config: ListenConfig, workers: &Arc<Workers>) -> Result<Server, Er
         id: workers.next_id(),
         listener: Mutex::new(Some(listener)),
         entrance: Entrance {
-            tls,
+            tls: tls.map(Mutex::new),
             protocols: config.protocols,
+            admission: Admission::new(config.origins, config.hosts, Some(address.ip())),
+            answers_plain: config.answers_requests,
+            timeout: config.timeout,
             limits: config.limits,
         },
         headers: config.headers,
-        timeout: config.timeout,
+        authorize: config.authorize,
         max_guests: config.max_handshakes.div_ceil(polls.len()).max(1),
         members: Arc::new(Members::new(config.max_connections)),
         posts: polls.iter().map(|(_, post)| Arc::clone(post)).collect(),
@@ -106,6 +110,11 @@ pub fn listen(config: ListenConfig, workers: &Arc<Workers>) -> Result<Server, Er
         url,
         house,
     })
+}
+
+fn acceptor(identity: &Identity, reactor: &mut Reactor) -> Result<Acceptor, Error> {
+    let client_ca = identity.client_ca.as_ref();
+    Acceptor::new(&identity.certificate, &identity.key, client_ca, reactor)
 }
 
 /// A poll and a post for each worker: for as many as the system has descriptors for, one at least.
@@ -156,6 +165,21 @@ impl Server {
         for post in &self.house.posts {
             post.tell();
         }
+    }
+
+    /// The next clients meet another certificate. Blocks while files are read.
+    pub fn reload(&self, identity: &Identity) -> Result<(), Error> {
+        let Some(current) = &self.house.entrance.tls else {
+            let reason = "the server does not speak TLS".to_owned();
+            return Err(Error::Tls(TlsError::InvalidUserData(reason)));
+        };
+        let failed = |error| Error::Io(Stage::Tls, error);
+        let mut reactor =
+            Reactor::new(Arc::default(), self.house.entrance.timeout).map_err(failed)?;
+        let next = acceptor(identity, &mut reactor)?;
+        // Replaced as a whole: a panic leaves it whole.
+        *current.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(())
     }
 
     /// Connections that are open.

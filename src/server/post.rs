@@ -12,7 +12,7 @@ use std::{
 use mio::{Registry, Waker};
 
 use super::WAKE;
-use crate::{desk::Board, net::TcpStream, workers::Stop};
+use crate::{desk::Board, net::TcpStream, petition::Place, workers::Stop};
 
 /// A worker's post: what is left here, and the board that tells it to look.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Post {
     /// Sockets that were accepted for it. None: it takes no more.
     sockets: Mutex<Option<Vec<TcpStream>>>,
     /// How many clients the worker has, or is about to get, that are no connections yet.
-    guests: AtomicUsize,
+    guests: Arc<AtomicUsize>,
     /// The state is closing: by then all must have ended.
     stop: OnceLock<Instant>,
 }
@@ -33,7 +33,7 @@ impl Post {
         Ok(Self {
             board: Arc::new(Board::new(waker)),
             sockets: Mutex::new(Some(Vec::new())),
-            guests: AtomicUsize::new(0),
+            guests: Arc::default(),
             stop: OnceLock::new(),
         })
     }
@@ -42,6 +42,11 @@ impl Post {
     pub fn guests(&self) -> usize {
         // A count for a limit: nothing follows from it but the count.
         self.guests.load(Ordering::Relaxed)
+    }
+
+    /// A place that counts as that of a guest.
+    pub fn place(&self) -> Place {
+        Place::new(&self.guests)
     }
 
     /// One more is the worker's.

@@ -13,27 +13,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::BytesMut;
 use mio::{Events, Interest, Poll, Token};
 use rustc_hash::FxHashMap;
 
 use super::{
     House, LISTENER, WAKE,
     batch::Batch,
-    client::{Client, Member, Place, Turned},
+    client::{Client, Member, Standing, Turned},
     door::Door,
-    members::Admission,
     post::Post,
 };
 use crate::{
-    accept::{Guest, Progress},
-    connection::Connection,
-    desk::{Chime, Wish},
+    accept::Guest,
     error::{Error, Stage},
     event::End,
-    handshake::{Refusal, Upgraded},
     link::LEASE,
-    net::{Stream, TcpStream},
+    net::TcpStream,
     timers::Timers,
     workers::Workers,
 };
@@ -41,27 +36,21 @@ use crate::{
 /// How many sockets are looked at in one round.
 const MAX_READY: usize = 256;
 
-/// How long a guest may take while others wait for its place.
-const GRACE: Duration = Duration::from_millis(500);
-
-/// How many guests go at once to make room.
-const MAX_DISPLACED: usize = 256;
-
 /// The first key of a client, behind the tokens of the poll.
 const FIRST_KEY: usize = 2;
 
 /// A worker and what it has.
 pub(super) struct Worker {
     poll: Poll,
-    post: Arc<Post>,
-    house: Arc<House>,
-    workers: Arc<Workers>,
-    clients: FxHashMap<usize, Client>,
+    pub post: Arc<Post>,
+    pub house: Arc<House>,
+    pub workers: Arc<Workers>,
+    pub clients: FxHashMap<usize, Client>,
     /// The keys of those that are no connections yet: the first one is the oldest.
-    guests: BTreeSet<usize>,
+    pub guests: BTreeSet<usize>,
     /// When each client is to be looked after at the latest, by their keys.
     deadlines: Timers,
-    batch: Batch,
+    pub batch: Batch,
     door: Door,
     round: Round,
     next_key: usize,
@@ -191,8 +180,9 @@ impl Worker {
         let waiting: Vec<usize> = self.guests.iter().copied().collect();
         for key in waiting {
             // One that has a place was told the end, and says Close when it is open.
-            if let Some(Client::Guest(_, None)) = self.clients.get(&key) {
-                self.forget(key);
+            match self.clients.get(&key) {
+                Some(Client::Guest(_, Standing::Welcome(_))) => {}
+                _ => drop(self.forget(key)),
             }
         }
         if let Some(deadline) = stopped {
@@ -200,8 +190,10 @@ impl Worker {
             for client in self.clients.values() {
                 match client {
                     Client::Member(Member { connection, .. }) => connection.abandon(deadline),
-                    Client::Guest(_, Some(place)) => place.connection.abandon(deadline),
-                    Client::Guest(_, None) => {}
+                    Client::Guest(_, Standing::Welcome(place)) => {
+                        place.connection.abandon(deadline);
+                    }
+                    Client::Guest(..) => {}
                 }
             }
         }
@@ -227,24 +219,11 @@ impl Worker {
         }
         let now = Instant::now();
         let guest = Guest::new(socket, &self.house.entrance, now);
-        self.deadlines.set(key as u64, now + self.house.timeout);
+        self.deadlines.set(key as u64, guest.until());
         self.guests.insert(key);
         // What it has sent already is reported.
-        self.clients.insert(key, Client::Guest(guest, None));
-    }
-
-    /// Where there are as many guests as there may be, some of those who have taken long go.
-    fn make_room(&mut self) {
-        if self.guests.len() < self.house.max_guests {
-            return;
-        }
-        let oldest: Vec<usize> = self.guests.iter().copied().take(MAX_DISPLACED).collect();
-        for key in oldest {
-            match self.clients.get(&key) {
-                Some(Client::Guest(guest, _)) if guest.since().elapsed() < GRACE => break,
-                _ => drop(self.forget(key)),
-            }
-        }
+        self.clients
+            .insert(key, Client::Guest(guest, Standing::Stranger));
     }
 
     /// A key that none has, on machines where they may come round, too.
@@ -275,9 +254,6 @@ impl Worker {
                 member.is_ready |= is_ready;
                 self.attend_member(key);
             }
-            Some(Client::Guest(guest, _)) if guest.since().elapsed() >= self.house.timeout => {
-                drop(self.forget(key));
-            }
             Some(Client::Guest(..)) => self.attend_guest(key),
             // It has ended since.
             None => {}
@@ -287,7 +263,7 @@ impl Worker {
         }
     }
 
-    fn attend_member(&mut self, key: usize) {
+    pub fn attend_member(&mut self, key: usize) {
         let Some(Client::Member(member)) = self.clients.get_mut(&key) else {
             return;
         };
@@ -302,7 +278,7 @@ impl Worker {
     }
 
     /// A connection has nothing to do for so long.
-    fn sleep(&mut self, key: usize, within: Option<Duration>) {
+    pub fn sleep(&mut self, key: usize, within: Option<Duration>) {
         match within {
             None => {}
             Some(Duration::ZERO) => self.round.again.push(key),
@@ -339,67 +315,11 @@ impl Worker {
         self.flush();
     }
 
-    fn forget(&mut self, key: usize) -> Option<Client> {
+    pub fn forget(&mut self, key: usize) -> Option<Client> {
         if self.guests.remove(&key) {
             self.post.count_out();
         }
         self.deadlines.cancel(key as u64);
         self.clients.remove(&key)
-    }
-
-    fn attend_guest(&mut self, key: usize) {
-        let house = Arc::clone(&self.house);
-        loop {
-            let Some(Client::Guest(guest, _)) = self.clients.get_mut(&key) else {
-                return;
-            };
-            let progress = catch_unwind(AssertUnwindSafe(|| guest.go_on(&house.entrance)));
-            match progress.unwrap_or(Progress::Gone) {
-                Progress::Waits => return,
-                Progress::Asks(upgraded) => self.decide(key, *upgraded),
-                Progress::Upgraded(stream, received) => return self.open(key, stream, received),
-                Progress::Gone => {
-                    self.forget(key);
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Lets a guest in, or turns it away.
-    fn decide(&mut self, key: usize, upgraded: Upgraded) {
-        let Some(Client::Guest(guest, place)) = self.clients.get_mut(&key) else {
-            return;
-        };
-        let chime = Chime::Shared(Arc::clone(&self.post.board), key);
-        let (id, house) = (self.workers.next_id(), &self.house);
-        let limits = &house.entrance.limits;
-        let connection = Connection::new(id, Some(house.id), limits, Some(chime), Wish::default());
-        let connection = Arc::new(connection);
-        match house.members.admit(&connection) {
-            Admission::Granted(membership) => {
-                guest.answer(upgraded.response_with(&house.headers));
-                *place = Some(Box::new(Place {
-                    connection,
-                    membership,
-                    upgraded,
-                }));
-            }
-            Admission::Full => guest.refuse(Refusal::full()),
-            Admission::Closed => {
-                self.forget(key);
-            }
-        }
-    }
-
-    /// The guest is a connection from now on.
-    fn open(&mut self, key: usize, stream: Stream, received: BytesMut) {
-        let Some(Client::Guest(_, Some(place))) = self.forget(key) else {
-            return;
-        };
-        let limits = &self.house.entrance.limits;
-        let member = place.open(stream, received, limits, key, &mut self.batch);
-        self.clients.insert(key, Client::Member(member));
-        self.attend_member(key);
     }
 }

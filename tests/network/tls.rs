@@ -480,7 +480,7 @@ fn our_own_server_takes_the_same_forms() {
 }
 
 fn acceptor(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Acceptor, Error> {
-    Acceptor::new(certificate, key, &mut reactor(GENEROUS))
+    Acceptor::new(certificate, key, None::<&str>, &mut reactor(GENEROUS))
 }
 
 /// An echo server over TLS with one of the certificates.
@@ -697,7 +697,7 @@ fn files_are_read_under_the_deadline_and_a_cancellation() {
         tls::connect(socket, "rsa.localhost", &options, reactor).expect_err("nobody writes to it")
     });
     let mut impatient = reactor(Duration::from_millis(50));
-    let error = Acceptor::new(fifo.option(), fifo.option(), &mut impatient)
+    let error = Acceptor::new(fifo.option(), fifo.option(), None::<&str>, &mut impatient)
         .expect_err("nobody writes to it");
     assert!(matches!(error, Error::Timeout(Stage::Tls, _)), "{error:?}");
 }
