@@ -171,7 +171,7 @@ impl Connection {
         if socket_is_ready {
             seat.link.socket_is_ready();
         }
-        let turn = seat.link.turn_of_host(&self.desk, goes_on);
+        let turn = seat.link.short_turn(&self.desk, goes_on);
         seat.lease.drive();
         if seat.link.is_over() {
             self.wake();
@@ -219,7 +219,7 @@ impl Connection {
                 true => MayWithhold::No,
                 false => MayWithhold::Yes,
             };
-            let turn = seat.link.turn_of_host(&self.desk, |arrivals| {
+            let turn = seat.link.short_turn(&self.desk, |arrivals| {
                 if may_withhold == MayWithhold::Yes && !arrivals.is_empty() {
                     // Relaxed: the host asks for it under the lock that is held here.
                     self.withheld.store(true, Ordering::Relaxed);

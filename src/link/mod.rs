@@ -31,8 +31,8 @@ use crate::{
 /// Messages up to this size are framed at once, by the thread that sends them.
 pub const SMALL_MESSAGE: usize = 4096;
 
-/// After so many steps the host looks what else there is to do.
-const HOST_STEPS: u32 = 16;
+/// After so many steps whoever gives a short turn looks what else there is to do.
+const SHORT_TURN: u32 = 16;
 
 /// What arrived.
 #[derive(Debug)]
@@ -155,16 +155,16 @@ impl Link {
         self.deliver(desk, &mut deliver);
     }
 
-    /// A turn that ends as soon as `goes_on` says so after a step, so that the host can deliver
+    /// A turn that ends as soon as `goes_on` says so after a step, so that a host can deliver
     /// what arrived while the peer sends more, or after some steps. `goes_on` empties what it is given.
-    pub fn turn_of_host(
+    pub fn short_turn(
         &mut self,
         desk: &Desk,
         mut goes_on: impl FnMut(&mut Vec<Arrival>) -> bool,
     ) -> Turn {
         let mut more = true;
         let mut steps = 0;
-        while more && !self.session.is_over() && steps < HOST_STEPS {
+        while more && !self.session.is_over() && steps < SHORT_TURN {
             more = self.step(desk);
             steps += 1;
             let mut has_room = true;

@@ -9,4 +9,5 @@ mod failures;
 mod peers;
 mod programs;
 mod proxies;
+mod reloads;
 mod tls;
