@@ -19,7 +19,11 @@ local metatable = { __name = "WebSocketServer" }
 local methods, getters, setters = {}, {}, {}
 
 -- What the server's options are called where they differ from the module's parameters.
-local parameter_names = { maxConnections = "max_connections" }
+local parameter_names = {
+  maxConnections = "max_connections",
+  maxHandshakes = "max_handshakes",
+  allowAnyOrigin = "allow_any_origin",
+}
 
 local function check_server_name(name)
   if type(name) ~= "string" then
@@ -90,7 +94,10 @@ end
 local function listen(params)
   local ok, handle, reason, code = pcall(websocket.listen, params, receive)
   if not ok then
-    local message = tostring(handle):gsub("^params%.max_connections", "maxConnections")
+    local message = tostring(handle)
+    for name, parameter in pairs(parameter_names) do
+      message = message:gsub("^params%." .. parameter, name)
+    end
     Exception.raise("TypeError", message)
   elseif not handle then
     Exception.raise(codes.error_names[code] or "UnknownSocketError", reason)

@@ -8,6 +8,7 @@ use std::{
 use mlua::{ffi, ffi::lua_State};
 
 use super::{
+    asked,
     push::{self, Text},
     state::{State, bound},
 };
@@ -29,6 +30,8 @@ pub const EVENT_MESSAGE: u8 = 2;
 pub const EVENT_ERROR: u8 = 3;
 /// A timer is due: module.lua's own.
 pub const EVENT_TIMER: u8 = 4;
+/// A client has asked a server: module.lua's own.
+pub const EVENT_ASKED: u8 = 5;
 /// DATA_TYPE_*, as scripts see them.
 pub const DATA_TYPE_TEXT: u8 = 1;
 /// Bytes.
@@ -42,6 +45,7 @@ pub const DATA_TYPE_BINARY: u8 = 2;
 /// - ERROR: text, `ERROR_*`, stage; and of a server's answer header fields, status and body.
 /// - DISCONNECTED: code, reason, clean, the payload bytes that were never written, and the values
 ///   of `stats`.
+/// - ASKED: see [`asked::push`].
 pub unsafe extern "C-unwind" fn rare(lua: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this as a function made by `push_bound`, with room for 20 values. The
     // event stays where it is until `calls::pop`, which nobody calls while `pushing` is set.
@@ -55,7 +59,8 @@ pub unsafe extern "C-unwind" fn rare(lua: *mut lua_State) -> c_int {
             Front::None | Front::Message { .. } => 0,
             Front::Timer { .. } => event(lua, EVENT_TIMER),
             Front::Event { id, event } => match &*event {
-                Event::Message(..) | Event::Asked(_) => 0,
+                Event::Message(..) => 0,
+                Event::Asked(asked) => asked::push(lua, asked),
                 Event::Connected(opened) => connected(lua, opened),
                 Event::Error(error) => failed(lua, error),
                 Event::Disconnected(closed) => disconnected(lua, state, id, closed),
@@ -66,7 +71,7 @@ pub unsafe extern "C-unwind" fn rare(lua: *mut lua_State) -> c_int {
     }
 }
 
-unsafe fn event(lua: *mut lua_State, event: u8) -> c_int {
+pub unsafe fn event(lua: *mut lua_State, event: u8) -> c_int {
     // SAFETY: `rare` is running, with room for 20 values.
     unsafe { ffi::lua_pushinteger(lua, event.into()) };
     1
@@ -140,7 +145,7 @@ unsafe fn response(lua: *mut lua_State, response: &Response) -> c_int {
 }
 
 /// Names and values in turn.
-unsafe fn headers(lua: *mut lua_State, fields: &[(String, Vec<u8>)]) {
+pub unsafe fn headers(lua: *mut lua_State, fields: &[(String, Vec<u8>)]) {
     let count = c_int::try_from(fields.len() * 2).unwrap_or(0);
     let texts = fields
         .iter()

@@ -17,6 +17,7 @@
 // What may be on the stack while Lua runs has no destructor, and so no block on the heap.
 #![allow(clippy::result_large_err)]
 
+mod asked;
 mod begin;
 mod calls;
 mod events;

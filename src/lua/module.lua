@@ -11,7 +11,8 @@ local native, constants = ...
 
 local error, type, tostring, tonumber, rawget, rawset, setmetatable, pairs, next, ipairs =
   error, type, tostring, tonumber, rawget, rawset, setmetatable, pairs, next, ipairs
-local find, lower, sub = string.find, string.lower, string.sub
+local find, match, gmatch, gsub = string.find, string.match, string.gmatch, string.gsub
+local lower, sub, char = string.lower, string.sub, string.char
 local traceback = debug and debug.traceback -- a host may leave `debug` out
 local native_send, native_next, native_rare = native.send, native.next, native.rare
 local native_update, native_sleep = native.update, native.sleep
@@ -23,7 +24,8 @@ end
 
 local CONNECTED, DISCONNECTED = constants.EVENT_CONNECTED, constants.EVENT_DISCONNECTED
 local MESSAGE, ERROR, TIMER = constants.EVENT_MESSAGE, constants.EVENT_ERROR, constants.EVENT_TIMER
-websocket.EVENT_TIMER = nil
+local ASKED = constants.EVENT_ASKED
+websocket.EVENT_TIMER, websocket.EVENT_ASKED = nil, nil
 local TEXT, BINARY = constants.DATA_TYPE_TEXT, constants.DATA_TYPE_BINARY
 local MAX_REASON = 123 -- RFC 6455 section 5.5: 125 bytes less the code
 
@@ -110,7 +112,7 @@ local function copy(from, known)
 end
 
 -- All of `params` is read here, before anything starts: a script may be behind each field.
-local function copy_params(params, known)
+local function copy_params(params, known, tls_keys)
   if params == nil then
     return {}
   end
@@ -119,7 +121,7 @@ local function copy_params(params, known)
     own.headers = copy_headers(own.headers)
   end
   if type(own.tls) == "table" then
-    own.tls = copy(own.tls, native.tls_keys)
+    own.tls = copy(own.tls, tls_keys)
   end
   if type(own.compression) == "table" then
     own.compression = copy(own.compression, native.compression_keys)
@@ -129,7 +131,7 @@ end
 
 -- The `params` of a client, as Defold takes them.
 local function copy_client_params(params)
-  local own = copy_params(params, native.connect_keys)
+  local own = copy_params(params, native.connect_keys, native.tls_keys)
   for _, key in ipairs(native.number_keys) do
     own[key] = to_number(own[key])
   end
@@ -435,6 +437,111 @@ local function ring(timer)
   timer.callback(timer.owner)
 end
 
+-- What comes in to a server.
+
+-- application/x-www-form-urlencoded, as browsers write a query. Of a repeated name the last counts.
+local function decode(text)
+  text = gsub(text, "%+", " ")
+  return (gsub(text, "%%(%x%x)", function(digits)
+    return char(tonumber(digits, 16))
+  end))
+end
+
+local function query_table(query)
+  local fields = {}
+  for field in gmatch(query or "", "[^&]+") do
+    local name, value = match(field, "^([^=]*)=?(.*)$")
+    fields[decode(name)] = decode(value)
+  end
+  return fields
+end
+
+local asking -- the request that a script's function is about to answer
+
+-- What `authorize` returns, as a table: a WebSocket, or a status with what belongs to it.
+local function authorized(verdict, extra, body)
+  if verdict == true then
+    extra = extra == nil and {} or extra
+    if type(extra) ~= "table" then
+      return nil, "a table is expected behind true, got a " .. type(extra)
+    end
+    return { protocol = extra.protocol, headers = extra.headers }
+  elseif verdict == false then
+    return { status = 403 }
+  elseif type(verdict) ~= "number" then
+    local got = verdict == nil and "nothing" or "a " .. type(verdict)
+    return nil, "true, false or a status is expected, got " .. got
+  end
+  return { status = verdict, headers = extra, body = to_string(body) }
+end
+
+local function answered(status, headers, body)
+  if status == nil then
+    return { status = 404 }
+  elseif type(status) ~= "number" then
+    return nil, "a status is expected, got a " .. type(status)
+  end
+  return { status = status, headers = headers, body = to_string(body) }
+end
+
+-- Of a request: its function by name, and what reads the answer.
+local READERS = { authorize = authorized, request = answered }
+
+-- Called as all callbacks are, with the request in place of an event.
+local function ask(question, _, request)
+  asking = question.id
+  local answer, problem = READERS[question.name](question.callback(request))
+  if answer then
+    if type(answer.headers) == "table" then
+      answer.headers = copy_headers(answer.headers)
+    end
+    problem = native.answer(question.id, question.name, answer)
+  else
+    problem = ("what `%s` returns: %s"):format(question.name, problem)
+  end
+  if problem then
+    error(problem, 0)
+  end
+  asking = nil
+end
+
+-- After an error the client gets 500.
+local function refuse_asking()
+  local id = asking
+  asking = nil
+  native.answer(id, "authorize", { status = 500 })
+end
+
+rare[ASKED] = function(id, server_id, method, upgrades, path, query, headers, address, ...)
+  local server = objects[server_id]
+  local record = server_records[server]
+  local name = upgrades and "authorize" or "request"
+  local callback = record and record[name]
+  if not callback then
+    return nil
+  end
+  local self = record.self
+  local protocols, certificate = ...
+  local question = {
+    id = id,
+    name = name,
+    callback = callback,
+    _take_error = type(self) == "table" and rawget(self, "_take_error") or nil,
+  }
+  return server,
+    {
+      method = method,
+      path = path,
+      query = query_table(query),
+      headers = headers_table(headers),
+      remote_address = address,
+      protocols = protocols,
+      certificate = certificate,
+    },
+    ask,
+    question
+end
+
 local NO_DATA = { message = "" }
 
 local function rare_event(id, event, ...)
@@ -444,9 +551,11 @@ local function rare_event(id, event, ...)
   elseif not event then
     return nil
   end
-  local connection, data = rare[event](id, ...)
+  local connection, data, callback, self = rare[event](id, ...)
   if not data then
     return nil
+  elseif callback then
+    return connection, data, callback, self
   end
   local record = records[connection]
   return connection, data, record.callback, record.self
@@ -568,8 +677,14 @@ function websocket.update(budget_ms)
   elseif not outcome then
     return 0
   end
+  if asking then
+    refuse_asking()
+  end
   while outcome == CALLBACK_RAISED and is_taken(problem) do
     outcome, problem = native.go_on()
+    if asking then
+      refuse_asking()
+    end
   end
   current = nil
   if outcome == CALLBACK_RAISED or outcome == RAISED then
@@ -613,17 +728,29 @@ function websocket.now()
   return native.now()
 end
 
+-- A function of `params`; that there is one is all that is native.
+local function take_function(params, name, level)
+  local value = params[name]
+  if value ~= nil and type(value) ~= "function" then
+    error(("params.%s must be a function, got a %s"):format(name, type(value)), level + 1)
+  end
+  params[name] = value ~= nil
+  return value
+end
+
 function websocket.listen(params, callback)
   if params ~= nil and type(params) ~= "table" then
     argument(1, "params", "table or nil", params, 2)
   elseif type(callback) ~= "function" then
     argument(2, "callback", "function", callback, 2)
   end
-  local own = copy_params(params, native.listen_keys)
+  local own = copy_params(params, native.listen_keys, native.listen_tls_keys)
   local self = own.self
   own.self = nil
+  local authorize, request = take_function(own, "authorize", 2), take_function(own, "request", 2)
   local server = setmetatable({ port = 0, url = "" }, server_metatable)
-  local record = { id = 0, callback = callback, self = self }
+  local record =
+    { id = 0, callback = callback, self = self, authorize = authorize, request = request }
   server_records[server] = record
   local complaint, message, code = native.listen(server, record, own)
   if complaint then
@@ -643,7 +770,7 @@ function Server:close(code, reason)
   check_close(code, reason, 1, 2)
   if objects[record.id] then
     native.close_server(record.id, code or 1001, reason or "")
-    record.callback, record.self = nil, nil
+    record.callback, record.self, record.authorize, record.request = nil, nil, nil, nil
     for _, object in next, objects do
       local of_client = records[object]
       if of_client and of_client.server == record.id and of_client.state == "open" then
@@ -651,6 +778,19 @@ function Server:close(code, reason)
       end
     end
   end
+end
+
+function Server:reload(params)
+  local record = server_record_of(self, 2)
+  if type(params) ~= "table" then
+    argument(1, "params", "table", params, 2)
+  end
+  local own = copy_params(params, { "tls" }, native.listen_tls_keys)
+  local done, problem, code = native.reload(record.id, own)
+  if done == false then
+    error(problem, 2)
+  end
+  return done, problem or not done and "the server is closed" or nil, code
 end
 
 function Server:connections()

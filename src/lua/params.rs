@@ -1,15 +1,15 @@
 //! Parameters -> config. Every complaint names the parameter and what was expected.
 
 mod headers;
+mod listen;
 
 use std::time::Duration;
 
 use headers::headers;
+pub use listen::{answer, listen, reload};
 
 use super::plain::Plain;
-use crate::config::{
-    Compression, ConnectConfig, Identity, Limits, ListenConfig, ProxyChoice, TlsOptions,
-};
+use crate::config::{Compression, ConnectConfig, Limits, ProxyChoice, TlsOptions};
 
 /// What is wrong with a parameter, in words for the script's author.
 pub type Complaint = String;
@@ -47,7 +47,7 @@ pub const NUMBERS: [&str; 8] = [
     "ping_timeout",
 ];
 /// The keys of a server's `params`.
-pub const LISTEN: [&str; 15] = [
+pub const LISTEN: [&str; 23] = [
     "timeout",
     "headers",
     "max_message_size",
@@ -62,6 +62,14 @@ pub const LISTEN: [&str; 15] = [
     "port",
     "protocols",
     "max_connections",
+    "max_handshakes",
+    "workers",
+    "backlog",
+    "origins",
+    "allow_any_origin",
+    "hosts",
+    "authorize",
+    "request",
     "self",
 ];
 /// The keys of `params.compression`.
@@ -84,6 +92,9 @@ pub const TLS: [&str; 7] = [
     "dangerously_skip_verification",
 ];
 
+/// The keys of a server's `params.tls`.
+pub const LISTEN_TLS: [&str; 3] = ["certificate", "key", "client_ca"];
+
 /// The `params` of `connect`. Keys that we do not know are ignored, as Defold ignores them.
 pub fn connect(params: &Plain) -> Result<ConnectConfig, Complaint> {
     let mut config = ConnectConfig::default();
@@ -101,36 +112,6 @@ pub fn connect(params: &Plain) -> Result<ConnectConfig, Complaint> {
         config.tls = tls_options(&tls)?;
     }
     config.proxy = proxy(&params)?;
-    Ok(config)
-}
-
-/// The `params` of `listen`.
-pub fn listen(params: &Plain) -> Result<ListenConfig, Complaint> {
-    let mut config = ListenConfig::default();
-    let Some(params) = Params::top(params) else {
-        return Ok(config);
-    };
-    params.allow(&LISTEN)?;
-    config.host = params.text("host")?.unwrap_or(config.host);
-    let port = params.integer("port", 0, u16::MAX.into())?;
-    config.port = port.map_or(config.port, |port| port as u16);
-    config.protocols = params.protocols("protocols")?;
-    config.headers = headers(&params)?;
-    config.timeout = params.milliseconds("timeout")?.unwrap_or(config.timeout);
-    let most = params.integer("max_connections", 1, 1 << 31)?;
-    config.max_connections = most.map_or(config.max_connections, in_memory);
-    config.limits = limits(&params)?;
-    if let Some(tls) = params.table("tls")? {
-        tls.allow(&["certificate", "key"])?;
-        let missing = |key| format!("params.tls.{key} is required: PEM text or a file's path");
-        config.tls = Some(Identity {
-            certificate: tls
-                .text("certificate")?
-                .ok_or_else(|| missing("certificate"))?,
-            key: tls.text("key")?.ok_or_else(|| missing("key"))?,
-            client_ca: None,
-        });
-    }
     Ok(config)
 }
 

@@ -8,7 +8,7 @@ use mlua::{
 };
 
 use super::{
-    begin, calls, events, natives, params, pure,
+    asked, begin, calls, events, natives, params, pure,
     push::{self, Text, text_argument},
     state::{push_anchor, push_bound},
 };
@@ -37,7 +37,7 @@ const CLOSE_CODES: [(&str, u16); 13] = [
     ("TLS_HANDSHAKE_FAILED", 1015),
 ];
 
-const FUNCTIONS: [(&CStr, lua_CFunction); 28] = [
+const FUNCTIONS: [(&CStr, lua_CFunction); 30] = [
     (c"set_loop", calls::set_loop),
     (c"update", calls::update),
     (c"go_on", calls::go_on),
@@ -53,6 +53,8 @@ const FUNCTIONS: [(&CStr, lua_CFunction); 28] = [
     (c"resume", natives::resume),
     (c"listen", begin::listen),
     (c"close_server", natives::close_server),
+    (c"answer", asked::answer),
+    (c"reload", asked::reload),
     (c"server_connections", natives::server_connections),
     (c"set_timer", begin::set_timer),
     (c"cancel_timer", natives::cancel_timer),
@@ -96,12 +98,13 @@ pub unsafe fn push_all(lua: *mut lua_State) {
 
 /// The names of files and of parameters, into the table at the top.
 unsafe fn push_keys(lua: *mut lua_State) {
-    let lists: [(&CStr, &[&str]); 5] = [
+    let lists: [(&CStr, &[&str]); 6] = [
         (c"number_keys", &params::NUMBERS),
         (c"connect_keys", &params::CONNECT),
         (c"listen_keys", &params::LISTEN),
         (c"compression_keys", &params::COMPRESSION),
         (c"tls_keys", &params::TLS),
+        (c"listen_tls_keys", &params::LISTEN_TLS),
     ];
     // SAFETY: `push_all` has room for this.
     unsafe {
@@ -126,7 +129,7 @@ unsafe fn push_list(lua: *mut lua_State, names: impl Iterator<Item = &'static st
 }
 
 unsafe fn push_constants(lua: *mut lua_State) {
-    let numbers: [(&str, u8); 7] = [
+    let numbers: [(&str, u8); 8] = [
         ("EVENT_CONNECTED", events::EVENT_CONNECTED),
         ("EVENT_DISCONNECTED", events::EVENT_DISCONNECTED),
         ("EVENT_MESSAGE", events::EVENT_MESSAGE),
@@ -134,6 +137,7 @@ unsafe fn push_constants(lua: *mut lua_State) {
         ("DATA_TYPE_TEXT", events::DATA_TYPE_TEXT),
         ("DATA_TYPE_BINARY", events::DATA_TYPE_BINARY),
         ("EVENT_TIMER", events::EVENT_TIMER),
+        ("EVENT_ASKED", events::EVENT_ASKED),
     ];
     // SAFETY: `push_all` has room for this.
     unsafe {

@@ -18,18 +18,18 @@ const OWN_HEADERS: [&str; 7] = [
 pub fn headers(params: &Params) -> Result<Vec<(String, String)>, Complaint> {
     let fields = match params.value("headers") {
         Plain::Nil => Vec::new(),
-        Plain::Text(text) => parse_headers(&lossy(text))?,
-        Plain::Table(table) => header_table(table)?,
+        Plain::Text(text) => parse_headers(&params.name, &lossy(text))?,
+        Plain::Table(table) => header_table(&params.name, table)?,
         other => return Err(params.complain("headers", "a string or a table", other)),
     };
     for (name, value) in &fields {
-        check_header(name, value)?;
+        check_header(&params.name, name, value)?;
     }
     Ok(fields)
 }
 
 /// Lines `Name: value`, as Defold's `headers` has them.
-fn parse_headers(text: &str) -> Result<Vec<(String, String)>, Complaint> {
+fn parse_headers(owner: &str, text: &str) -> Result<Vec<(String, String)>, Complaint> {
     let text = text.trim_matches(['\r', '\n']);
     if text.is_empty() {
         return Ok(Vec::new());
@@ -44,18 +44,18 @@ fn parse_headers(text: &str) -> Result<Vec<(String, String)>, Complaint> {
         .map(|line| match line.split_once(':') {
             Some((name, value)) => Ok((name.to_owned(), value.trim().to_owned())),
             None => Err(format!(
-                "params.headers: 'Name: value' expected, got '{line}'"
+                "{owner}.headers: 'Name: value' expected, got '{line}'"
             )),
         })
         .collect()
 }
 
-fn header_table(table: &[(Plain, Plain)]) -> Result<Vec<(String, String)>, Complaint> {
+fn header_table(owner: &str, table: &[(Plain, Plain)]) -> Result<Vec<(String, String)>, Complaint> {
     let mut fields = Vec::new();
     for (name, value) in table {
         let Plain::Text(name) = name else {
             return Err(format!(
-                "params.headers: a string is expected as a header's name, got a {}",
+                "{owner}.headers: a string is expected as a header's name, got a {}",
                 name.type_name()
             ));
         };
@@ -68,7 +68,7 @@ fn header_table(table: &[(Plain, Plain)]) -> Result<Vec<(String, String)>, Compl
             let Plain::Text(text) = value else {
                 let got = value.type_name();
                 return Err(format!(
-                    "params.headers['{name}'] must be a string or a list of strings, got a {got}"
+                    "{owner}.headers['{name}'] must be a string or a list of strings, got a {got}"
                 ));
             };
             fields.push((name.clone(), lossy(text)));
@@ -79,22 +79,22 @@ fn header_table(table: &[(Plain, Plain)]) -> Result<Vec<(String, String)>, Compl
     Ok(fields)
 }
 
-fn check_header(name: &str, value: &str) -> Result<(), Complaint> {
+fn check_header(owner: &str, name: &str, value: &str) -> Result<(), Complaint> {
     if name.is_empty() || !name.bytes().all(is_token_byte) {
         return Err(format!(
-            "params.headers: '{name}: {value}' is no header: its name is not valid"
+            "{owner}.headers: '{name}: {value}' is no header: its name is not valid"
         ));
     }
     let forbidden = |byte: u8| (byte < 0x20 && byte != b'\t') || byte == 0x7f;
     if value.bytes().any(forbidden) {
         return Err(format!(
-            "params.headers: the value of '{name}' must not contain control characters"
+            "{owner}.headers: the value of '{name}' must not contain control characters"
         ));
     }
     let lower = name.to_ascii_lowercase();
     if OWN_HEADERS.contains(&lower.as_str()) {
         return Err(format!(
-            "params.headers: '{name}' belongs to the handshake and cannot be set"
+            "{owner}.headers: '{name}' belongs to the handshake and cannot be set"
         ));
     }
     Ok(())
