@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Mutex, MutexGuard, TryLockError,
+        Mutex, MutexGuard, OnceLock, TryLockError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -17,7 +17,8 @@ use mio::{Registry, Token};
 use crate::{
     config::Limits,
     desk::{
-        Attention, Chime, Desk, Doorbell, Flow, Outgoing, SendQueueFull, Sent, Wish, message_cost,
+        Attention, Chime, Desk, Doorbell, Flow, Key, MESSAGE_OVERHEAD, Outgoing, Parcel,
+        SendQueueFull, Sent, Wish, message_cost,
     },
     link::{Arrival, LEASE, Link, SMALL_MESSAGE, Seat, Turn},
     protocol::Kind,
@@ -77,6 +78,7 @@ impl Connection {
                 bell: Doorbell::new(chime),
                 stats: Stats::default(),
                 wish,
+                recipe: OnceLock::new(),
             },
             seat: Mutex::new(None),
             withheld: AtomicBool::new(false),
@@ -99,6 +101,54 @@ impl Connection {
             Direct::Refused => self.desk.outgoing.put(kind, payload, false),
         }
         Ok(self.desk.bell.ring_soon(message_cost(payload)))
+    }
+
+    /// Queues a message that many get, without copying it. As [`send`](Self::send).
+    ///
+    /// # Errors
+    ///
+    /// As of `send`.
+    pub fn send_parcel(&self, parcel: &Parcel) -> Result<Sent, SendQueueFull> {
+        let size = parcel.size();
+        self.desk.outgoing.reserve(size)?;
+        let direct = self.frame_directly(size, false, |link| {
+            link.send_parcel(&self.desk, parcel.clone());
+        });
+        match direct {
+            Direct::Driven => return Ok(Sent::Done),
+            Direct::Taken => {}
+            Direct::Busy | Direct::Refused => self.desk.outgoing.put_parcel(parcel.clone()),
+        }
+        Ok(self.desk.bell.ring_soon(size + MESSAGE_OVERHEAD))
+    }
+
+    /// Queues a message of which only the latest with its key counts: it replaces one that has not
+    /// left, and what is sent later may overtake it. As [`send`](Self::send).
+    ///
+    /// # Errors
+    ///
+    /// As of `send`.
+    pub fn send_latest(&self, key: &Key, parcel: &Parcel) -> Result<Sent, SendQueueFull> {
+        let (size, outgoing) = (parcel.size(), &self.desk.outgoing);
+        let has_left = !outgoing.has_latest();
+        let direct = match has_left && outgoing.reserve(size).is_ok() {
+            true => self.frame_directly(size, true, |link| {
+                link.send_parcel(&self.desk, parcel.clone());
+            }),
+            false => {
+                outgoing.put_latest(key, parcel.clone())?;
+                return Ok(self.desk.bell.ring_soon(size + MESSAGE_OVERHEAD));
+            }
+        };
+        match direct {
+            Direct::Driven => return Ok(Sent::Done),
+            Direct::Taken => {}
+            Direct::Busy | Direct::Refused => {
+                outgoing.written(size);
+                outgoing.put_latest(key, parcel.clone())?;
+            }
+        }
+        Ok(self.desk.bell.ring_soon(size + MESSAGE_OVERHEAD))
     }
 
     /// There is no more to send for now: wakes the worker for what was sent quietly, if it has not
@@ -285,6 +335,20 @@ impl Connection {
     }
 
     fn send_directly(&self, kind: Kind, payload: &[u8]) -> Direct {
+        self.frame_directly(payload.len(), false, |link| {
+            link.send_directly(&self.desk, kind, payload);
+        })
+    }
+
+    /// Frames a message of so many bytes, if it is this one's turn: where it `waits_for_none`, only
+    /// behind what has left.
+    #[inline]
+    fn frame_directly(
+        &self,
+        size: usize,
+        waits_for_none: bool,
+        frame: impl FnOnce(&mut Link),
+    ) -> Direct {
         let mut guard = match self.try_take_seat() {
             Taken::Seat(guard) => guard,
             Taken::Busy => return Direct::Busy,
@@ -296,13 +360,14 @@ impl Connection {
         // A host that drives the connection writes when it waits; if it does not, the worker finds
         // the message when it looks after the socket.
         let host_writes = seat.lease.is_to_host();
-        if !host_writes && payload.len() > SMALL_MESSAGE {
+        if !host_writes && size > SMALL_MESSAGE {
             return Direct::Refused;
         }
-        if !seat.link.is_caught_up(&self.desk) {
+        let is_first = seat.link.is_caught_up(&self.desk);
+        if !is_first || waits_for_none && seat.link.has_unsent() {
             return Direct::Busy;
         }
-        seat.link.send_directly(&self.desk, kind, payload);
+        frame(&mut seat.link);
         match host_writes {
             true => Direct::Driven,
             false => Direct::Taken,

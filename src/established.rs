@@ -9,7 +9,7 @@ use crate::{
     event::{Opened, Request},
     link::Link,
     net::{Reactor, SOCKET, Stream},
-    protocol::{Protocol, Role, deflate},
+    protocol::{Protocol, Role, deflate, shared::Recipe},
     session::{Session, Times},
 };
 use std::{sync::Arc, time::Instant};
@@ -50,9 +50,17 @@ impl Established {
             response: self.response,
             request: self.request,
         };
+        let desk: &Desk = &connection.desk;
+        if let Some(recipe) = self
+            .deflate
+            .as_ref()
+            .and_then(|it| Recipe::of(it, self.role))
+        {
+            // A connection is opened once.
+            let _ = desk.recipe.set(recipe);
+        }
         let mut protocol = Protocol::new(self.role, max_message_size, self.deflate);
         protocol.receive_buffer().extend_from_slice(&self.received);
-        let desk: &Desk = &connection.desk;
         desk.stats.open();
         let session = Session::new(self.role, protocol, times, Instant::now());
         (Link::new(session, self.stream, desk), opened)

@@ -8,8 +8,8 @@ use std::sync::{
 use bytes::Bytes;
 use websocket::{
     desk::{
-        Attention, Behind, Doorbell, Flow, MESSAGE_OVERHEAD, Outgoing, Records, SendQueueFull,
-        Sent, Take, Wake, Wish,
+        Attention, Behind, Doorbell, Flow, MESSAGE_OVERHEAD, Outgoing, Parcel, Records,
+        SendQueueFull, Sent, Take, Wake, Wish,
     },
     protocol::Kind,
 };
@@ -37,12 +37,16 @@ fn rings(counter: &Counter) -> usize {
 struct Taker {
     taken: Vec<String>,
     room: usize,
+    has_unsent: bool,
 }
 
 impl Taker {
     fn with_room(room: usize) -> Self {
-        let taken = Vec::new();
-        Self { taken, room }
+        Self {
+            taken: Vec::new(),
+            room,
+            has_unsent: false,
+        }
     }
 }
 
@@ -56,8 +60,15 @@ impl Take for Taker {
             .push(String::from_utf8_lossy(payload).into_owned());
     }
 
-    fn send(&mut self, kind: Kind, payload: Bytes) {
-        self.send_copy(kind, &payload);
+    fn send(&mut self, parcel: Parcel) {
+        match parcel {
+            Parcel::Message(kind, payload) => self.send_copy(kind, &payload),
+            Parcel::Framed(_) => panic!("nothing is framed here"),
+        }
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.has_unsent
     }
 
     fn close(&mut self, code: u16, reason: &str) {
@@ -113,6 +124,67 @@ fn how_a_worker_rests() {
     );
     assert_eq!(bell.rest(false, Behind::No, || true), Attention::Never);
     assert_eq!(bell.rest(false, Behind::No, || false), Attention::UntilRung);
+}
+
+/// Puts a message of which only the latest counts.
+fn put_latest(outgoing: &Outgoing, key: &str, message: &'static str) -> Result<(), SendQueueFull> {
+    let parcel = Parcel::Message(Kind::Text, Bytes::from_static(message.as_bytes()));
+    outgoing.put_latest(&key.as_bytes().into(), parcel)
+}
+
+#[test]
+fn only_the_latest_with_its_key_waits_and_it_keeps_its_place() {
+    let outgoing = Outgoing::new(1 << 20);
+    for (key, message) in [
+        ("a", "a1"),
+        ("b", "b1"),
+        ("a", "a234"),
+        ("b", ""),
+        ("c", "c"),
+    ] {
+        put_latest(&outgoing, key, message).expect("there is room");
+    }
+    assert_eq!(outgoing.buffered(), 5);
+    assert!(!outgoing.is_empty());
+    let mut taker = Taker::with_room(2);
+    taker.has_unsent = true;
+    let mut records = Records::default();
+    // What is framed cannot be replaced: nothing is, while something waits for the network.
+    assert_eq!(outgoing.take_into(&mut records, &mut taker), Behind::Yes);
+    assert!(taker.taken.is_empty());
+    taker.has_unsent = false;
+    assert_eq!(outgoing.take_into(&mut records, &mut taker), Behind::Yes);
+    assert_eq!(taker.taken, ["a234", ""]);
+    put_latest(&outgoing, "a", "a3").expect("there is room");
+    taker.room = 10;
+    assert_eq!(outgoing.take_into(&mut records, &mut taker), Behind::No);
+    assert_eq!(taker.taken, ["a234", "", "c", "a3"]);
+    assert!(outgoing.is_empty() && !outgoing.has_latest());
+}
+
+#[test]
+fn the_latest_leave_before_a_close() {
+    let outgoing = Outgoing::new(1 << 20);
+    put_latest(&outgoing, "a", "latest").expect("there is room");
+    outgoing.reserve(1).expect("there is room");
+    outgoing.put(Kind::Text, b"1", true);
+    outgoing.close(1000, String::new());
+    let mut taker = Taker::with_room(usize::MAX);
+    taker.has_unsent = true;
+    outgoing.take_into(&mut Records::default(), &mut taker);
+    assert_eq!(taker.taken, ["1", "latest", "close 1000 "]);
+}
+
+#[test]
+fn the_latest_count_against_the_limit_and_what_they_replace_does_not() {
+    let outgoing = Outgoing::new(4);
+    put_latest(&outgoing, "a", "1234").expect("there is room");
+    put_latest(&outgoing, "a", "5678").expect("it replaces the other one");
+    put_latest(&outgoing, "b", "9").expect_err("there is no room");
+    let key = "k".repeat(2 << 20);
+    put_latest(&outgoing, &key, "").expect("keys count when they are there");
+    put_latest(&outgoing, "c", "").expect_err("even empty messages take memory");
+    assert_eq!(outgoing.buffered(), 4);
 }
 
 #[test]

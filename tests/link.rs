@@ -3,6 +3,7 @@
 use std::{
     io::Write,
     net::{TcpListener, TcpStream},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -59,6 +60,7 @@ fn a_peer_that_sends_until_the_time_to_close_is_over_is_an_error() {
         bell: Doorbell::new(None),
         stats: Stats::default(),
         wish: Wish::default(),
+        recipe: OnceLock::new(),
     };
     let mut link = Link::new(session, stream, &desk);
     fill(&mut far);

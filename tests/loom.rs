@@ -16,7 +16,7 @@ use loom::{
 };
 use websocket::{
     desk::{
-        Attention, Behind, Board, Chime, Doorbell, Flow, Outgoing, Records, Take, Wake,
+        Attention, Behind, Board, Chime, Doorbell, Flow, Outgoing, Parcel, Records, Take, Wake,
         message_cost,
     },
     protocol::Kind,
@@ -70,8 +70,20 @@ impl Desk {
         self.bell.ring_soon(message_cost(&payload));
     }
 
+    /// The host sends what replaces what waits, as `Connection::send_latest` does.
+    fn send_latest(&self, key: &[u8], message: u8) {
+        let parcel = Parcel::Message(Kind::Binary, Bytes::copy_from_slice(&[message]));
+        let put = self.outgoing.put_latest(&key.into(), parcel);
+        put.expect("there is room");
+        self.bell.ring_soon(message_cost(&[message]));
+    }
+
     /// The worker, until it has got so many messages.
     fn work(&self, count: usize) -> Vec<u8> {
+        self.work_until(|taken| taken.len() >= count)
+    }
+
+    fn work_until(&self, is_done: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         let mut taken = Messages::default();
         let mut records = Records::default();
         loop {
@@ -79,7 +91,7 @@ impl Desk {
             let before = taken.0.len();
             let behind = self.outgoing.take_into(&mut records, &mut taken);
             assert_eq!(behind, Behind::No);
-            if taken.0.len() >= count {
+            if is_done(&taken.0) {
                 return taken.0;
             }
             let wrote = taken.0.len() > before;
@@ -104,8 +116,15 @@ impl Take for Messages {
         self.0.push(payload[0]);
     }
 
-    fn send(&mut self, _kind: Kind, payload: Bytes) {
-        self.0.push(payload[0]);
+    fn send(&mut self, parcel: Parcel) {
+        match parcel {
+            Parcel::Message(_, payload) => self.0.push(payload[0]),
+            Parcel::Framed(_) => unreachable!("nothing is framed here"),
+        }
+    }
+
+    fn has_unsent(&self) -> bool {
+        false
     }
 
     fn close(&mut self, code: u16, _reason: &str) {
@@ -151,6 +170,23 @@ fn large_and_small_messages_keep_their_order() {
     all_arrive(&[false, true]);
     all_arrive(&[true, false]);
     all_arrive(&[true, false, true]);
+}
+
+#[test]
+fn the_latest_arrives_whatever_was_replaced() {
+    every_interleaving(3, || {
+        let desk = Desk::new();
+        let worker = {
+            let desk = Arc::clone(&desk);
+            thread::spawn(move || desk.work_until(|taken| taken.last() == Some(&2)))
+        };
+        desk.send_latest(b"a", 1);
+        desk.send_latest(b"a", 2);
+        let taken = worker.join().expect("the worker does not panic");
+        assert!(taken == [2] || taken == [1, 2], "{taken:?}");
+        assert!(desk.outgoing.is_empty());
+        assert!(desk.outgoing.buffered() == 2 || taken.len() == 1);
+    });
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! | [`Board`]: many of those       | rings                            | answers, rests                 |
 //! | [`Stats`]: counters            | reads                            | counts                         |
 //! | [`Wish`]: the end              | makes                            | heeds                          |
+//! | `recipe`: of shared frames     | reads                            | sets, before the host is told  |
 //!
 //! The host is the one thread that calls into a Lua state's engine; the worker is whoever holds
 //! the connection's lock, which the host may do itself for a turn.
@@ -15,6 +16,7 @@
 mod board;
 mod doorbell;
 mod flow;
+mod latest;
 mod outgoing;
 mod staging;
 mod wake;
@@ -23,12 +25,15 @@ mod wish;
 pub use board::Board;
 pub use doorbell::{Attention, Chime, Doorbell, Sent};
 pub use flow::{Flow, MESSAGE_OVERHEAD, message_cost};
-pub use outgoing::{Behind, Command, Outgoing, SendQueueFull, Take};
+pub use latest::Key;
+pub use outgoing::{Behind, Command, Outgoing, Parcel, SendQueueFull, Take};
 pub use staging::Records;
 pub use wake::Wake;
 pub use wish::Wish;
 
-use crate::stats::Stats;
+use std::sync::OnceLock;
+
+use crate::{protocol::shared::Recipe, stats::Stats};
 
 /// What the host and the worker of one connection share.
 #[derive(Debug)]
@@ -43,6 +48,8 @@ pub struct Desk {
     pub stats: Stats,
     /// The host's wish to end the connection.
     pub wish: Wish,
+    /// How what many get is framed for this connection, once it is open, if it can be the same.
+    pub recipe: OnceLock<Recipe>,
 }
 
 impl Desk {

@@ -4,13 +4,14 @@ use bytes::Bytes;
 
 use super::{
     MESSAGE_OVERHEAD,
+    latest::{Key, Latest},
     staging::{Records, Staging},
 };
 use crate::{
-    protocol::Kind,
+    protocol::{Kind, shared::Framed},
     recycle::Recycler,
     sync::{
-        AtomicUsize, Ordering,
+        AtomicBool, AtomicUsize, Ordering,
         channel::{self, Receiver, Sender},
     },
 };
@@ -22,9 +23,28 @@ const MIN_OVERHEAD: usize = 1024 * 1024;
 #[derive(Debug)]
 pub enum Command {
     /// Queue one message.
-    Send(Kind, Bytes),
+    Send(Parcel),
     /// Send what is queued, then Close.
     Close(u16, String),
+}
+
+/// A message that is not copied on its way to the session.
+#[derive(Clone, Debug)]
+pub enum Parcel {
+    /// As it was sent.
+    Message(Kind, Bytes),
+    /// As it leaves.
+    Framed(Framed),
+}
+
+impl Parcel {
+    /// The size of the message, in bytes.
+    pub fn size(&self) -> usize {
+        match self {
+            Parcel::Message(_, payload) => payload.len(),
+            Parcel::Framed(framed) => framed.payload(),
+        }
+    }
 }
 
 /// The send queue is full: nothing of the message was taken.
@@ -52,7 +72,9 @@ pub trait Take {
     /// A small message.
     fn send_copy(&mut self, kind: Kind, payload: &[u8]);
     /// A message.
-    fn send(&mut self, kind: Kind, payload: Bytes);
+    fn send(&mut self, parcel: Parcel);
+    /// Whether something waits for the network.
+    fn has_unsent(&self) -> bool;
     /// Close.
     fn close(&mut self, code: u16, reason: &str);
 }
@@ -66,6 +88,9 @@ pub trait Take {
 /// command ([`take_into`](Self::take_into)). Only the host sends, so what it sees waiting stays
 /// until the worker takes it.
 ///
+/// A message of which only the latest counts waits beside these, and is taken when nothing else waits
+/// and all that is framed has left, or right before a Close: what is sent later may overtake it.
+///
 /// `buffered` and the length of the channel are counts for limits. The messages themselves are
 /// ordered by the lock of the stage and by the channel.
 #[derive(Debug)]
@@ -73,6 +98,9 @@ pub struct Outgoing {
     staging: Staging,
     commands: Sender<Command>,
     taken: Receiver<Command>,
+    latest: Latest,
+    /// The network takes no more, of what is framed. A look from outside: nothing follows from it.
+    is_stuck: AtomicBool,
     /// Where copies of messages are made.
     recycler: Recycler,
     max_send_queue: usize,
@@ -88,6 +116,8 @@ impl Outgoing {
             staging: Staging::default(),
             commands,
             taken,
+            latest: Latest::default(),
+            is_stuck: AtomicBool::new(false),
             recycler: Recycler::default(),
             max_send_queue,
             buffered: AtomicUsize::new(0),
@@ -96,8 +126,13 @@ impl Outgoing {
 
     /// The host is about to send a message of `size` bytes: counts them, if there is room.
     pub fn reserve(&self, size: usize) -> Result<(), SendQueueFull> {
+        self.reserve_instead(size, 0)
+    }
+
+    /// The same, of a message that replaces one of `old` bytes.
+    fn reserve_instead(&self, size: usize, old: usize) -> Result<(), SendQueueFull> {
         // A count that only the host raises. It may lag behind what was written: that is safe.
-        let buffered = self.buffered.load(Ordering::Relaxed);
+        let buffered = self.buffered.load(Ordering::Relaxed).saturating_sub(old);
         let limit = self.max_send_queue;
         let overhead = self.overhead();
         if buffered.saturating_add(size) > limit || overhead > limit.saturating_add(MIN_OVERHEAD) {
@@ -107,7 +142,41 @@ impl Outgoing {
             });
         }
         self.buffered.fetch_add(size, Ordering::Relaxed);
+        self.written(old);
         Ok(())
+    }
+
+    /// The host sends a message that it has not reserved, and which replaces the one with this key
+    /// that still waits here.
+    pub fn put_latest(&self, key: &Key, parcel: Parcel) -> Result<(), SendQueueFull> {
+        let size = parcel.size();
+        let admit = |old| self.reserve_instead(size, old);
+        self.latest.put(key, parcel, admit)
+    }
+
+    /// The host sends a message that it has reserved, without copying it.
+    pub fn put_parcel(&self, parcel: Parcel) {
+        self.command(Command::Send(parcel));
+    }
+
+    /// Whether a message waits of which only the latest counts.
+    pub fn has_latest(&self) -> bool {
+        !self.latest.is_empty()
+    }
+
+    /// The most payload bytes that may wait.
+    pub fn max_send_queue(&self) -> usize {
+        self.max_send_queue
+    }
+
+    /// Whoever writes tells whether the network takes no more.
+    pub fn set_stuck(&self, is_stuck: bool) {
+        self.is_stuck.store(is_stuck, Ordering::Relaxed);
+    }
+
+    /// Whether the network took not all of what was last offered to it.
+    pub fn is_stuck(&self) -> bool {
+        self.is_stuck.load(Ordering::Relaxed)
     }
 
     /// The host sends a message that it has reserved: a small one, or any.
@@ -116,7 +185,8 @@ impl Outgoing {
         if is_small && self.commands.is_empty() {
             self.staging.push(kind, payload);
         } else {
-            self.command(Command::Send(kind, self.recycler.copy(payload)));
+            let parcel = Parcel::Message(kind, self.recycler.copy(payload));
+            self.command(Command::Send(parcel));
         }
     }
 
@@ -144,7 +214,7 @@ impl Outgoing {
 
     /// Whether nothing waits, by loads of the one total order: see [`Doorbell`](super::Doorbell).
     pub fn is_empty(&self) -> bool {
-        self.staging.is_empty() && self.commands.is_empty()
+        self.staging.is_empty() && self.commands.is_empty() && self.latest.is_empty()
     }
 
     /// The worker takes what waits, in the order in which the host sent it, for as long as `taker`
@@ -156,15 +226,36 @@ impl Outgoing {
                 return Behind::Yes;
             }
             if !command_waits {
-                return Behind::No;
+                return self.take_latest(taker);
             }
             match self.taken.try_recv() {
-                Ok(Command::Send(kind, payload)) => taker.send(kind, payload),
-                Ok(Command::Close(code, reason)) => taker.close(code, &reason),
+                Ok(Command::Send(parcel)) => taker.send(parcel),
+                Ok(Command::Close(code, reason)) => {
+                    while let Some(parcel) = self.latest.pop() {
+                        taker.send(parcel);
+                    }
+                    taker.close(code, &reason);
+                }
                 // There is one taker at a time, so this does not happen; it would mean No.
                 Err(_) => return Behind::No,
             }
         }
+    }
+
+    /// What is framed cannot be replaced: so none is, before the last has left.
+    fn take_latest(&self, taker: &mut impl Take) -> Behind {
+        if self.latest.is_empty() {
+            return Behind::No;
+        }
+        if !taker.has_unsent() {
+            while !taker.is_full() {
+                match self.latest.pop() {
+                    Some(parcel) => taker.send(parcel),
+                    None => return Behind::No,
+                }
+            }
+        }
+        Behind::Yes
     }
 
     /// As [`take_into`](Self::take_into), up to the first command.
@@ -208,7 +299,8 @@ impl Outgoing {
     /// What messages that wait take, if they are staged, or take besides their payload, if they
     /// are not: even empty ones take memory.
     fn overhead(&self) -> usize {
-        self.staging.size() + MESSAGE_OVERHEAD * self.commands.len()
+        let others = self.latest.overhead() + MESSAGE_OVERHEAD * self.commands.len();
+        self.staging.size() + others
     }
 
     fn command(&self, command: Command) {

@@ -44,6 +44,7 @@
 //! an event is being handed over; none holds a borrow when it returns.
 
 mod asked;
+mod broadcast;
 mod goodbyes;
 mod rest;
 mod update;
@@ -59,6 +60,8 @@ use std::{
 use rustc_hash::FxHashMap;
 
 use asked::Petitions;
+use broadcast::Framers;
+pub use broadcast::{Audience, Broadcast, Slow};
 use goodbyes::Goodbyes;
 use rest::Rest;
 use update::Update;
@@ -109,6 +112,8 @@ pub struct Engine {
     goodbyes: Goodbyes,
     /// What clients have asked and was not answered.
     petitions: RefCell<Petitions>,
+    /// What frames messages for many.
+    framers: RefCell<Framers>,
     /// The connection whose messages are being delivered, and what it has not been told of.
     delivered: Cell<(ConnectionId, usize)>,
     /// The connections that were sent to without waking their workers.
@@ -170,6 +175,7 @@ impl Engine {
             update: Update::default(),
             goodbyes: Goodbyes::default(),
             petitions: RefCell::default(),
+            framers: RefCell::default(),
             delivered: Cell::default(),
             quiet: RefCell::default(),
         })
@@ -233,15 +239,22 @@ impl Engine {
         };
         self.lead.borrow_mut().follow(connection);
         match connection.send(kind, message) {
-            Ok(Sent::Done) => Ok(()),
-            Ok(Sent::Quietly) => {
-                let mut quiet = self.quiet.borrow_mut();
-                if !quiet.last().is_some_and(|it| Arc::ptr_eq(it, connection)) {
-                    quiet.push(Arc::clone(connection));
-                }
+            Ok(sent) => {
+                self.remember(connection, sent);
                 Ok(())
             }
             Err(full) => Err(SendError::Full(full, message.len())),
+        }
+    }
+
+    /// The worker of this one may have to be told when there is no more to send for now.
+    #[inline]
+    fn remember(&self, connection: &Arc<Connection>, sent: Sent) {
+        if sent == Sent::Quietly {
+            let mut quiet = self.quiet.borrow_mut();
+            if !quiet.last().is_some_and(|it| Arc::ptr_eq(it, connection)) {
+                quiet.push(Arc::clone(connection));
+            }
         }
     }
 

@@ -21,7 +21,7 @@ use taker::Taker;
 
 use crate::{
     compact::CompactBytes,
-    desk::{Behind, Desk, Records, Take, message_cost},
+    desk::{Behind, Desk, Parcel, Records, Take, message_cost},
     error::Error,
     net::Stream,
     protocol::Kind,
@@ -66,6 +66,8 @@ pub struct Link {
     /// Whether the socket may have bytes, or room: not since it said it would block.
     readable: bool,
     writable: bool,
+    /// Something is framed that the socket did not take, as the desk says, too.
+    is_stuck: bool,
     /// What the host has staged, as far as it was taken.
     staged: Records,
     behind: Behind,
@@ -116,6 +118,7 @@ impl Link {
             cost: 0,
             readable: true,
             writable: true,
+            is_stuck: false,
             staged: Records::default(),
             behind: Behind::No,
             wrote: false,
@@ -135,8 +138,13 @@ impl Link {
         if payload.len() <= SMALL_MESSAGE {
             taker.send_copy(kind, payload);
         } else {
-            taker.send(kind, desk.outgoing.copy(payload));
+            taker.send(Parcel::Message(kind, desk.outgoing.copy(payload)));
         }
+    }
+
+    /// Queues a message, without copying it where it is large.
+    pub fn send_parcel(&mut self, desk: &Desk, parcel: Parcel) {
+        self.taker(desk, None).send(parcel);
     }
 
     /// The socket was reported ready. TLS may have to read in order to write, and write in
@@ -292,7 +300,12 @@ impl Link {
                 self.stream.write(bytes)
             };
             match result {
-                Ok(0) => return,
+                Ok(0) => {
+                    if std::mem::take(&mut self.is_stuck) {
+                        desk.outgoing.set_stuck(false);
+                    }
+                    return;
+                }
                 Ok(written) => {
                     desk.outgoing
                         .written(self.session.transmitted(written, now));
@@ -302,6 +315,8 @@ impl Link {
                     // Where the connection is broken, reading will tell why, after the
                     // messages that came before.
                     self.writable = false;
+                    self.is_stuck = true;
+                    desk.outgoing.set_stuck(true);
                     self.readable |= error.kind() != io::ErrorKind::WouldBlock;
                 }
             }

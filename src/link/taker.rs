@@ -2,9 +2,12 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-
-use crate::{desk::Take, protocol::Kind, session::Session, stats::Stats};
+use crate::{
+    desk::{Parcel, Take},
+    protocol::Kind,
+    session::Session,
+    stats::Stats,
+};
 
 /// Counts what the session takes.
 pub(super) struct Taker<'a> {
@@ -34,10 +37,17 @@ impl Take for Taker<'_> {
         self.count(accepted, payload.len());
     }
 
-    fn send(&mut self, kind: Kind, payload: Bytes) {
-        let length = payload.len();
-        let accepted = self.session.send(kind, payload);
-        self.count(accepted, length);
+    fn send(&mut self, parcel: Parcel) {
+        let size = parcel.size();
+        let accepted = match parcel {
+            Parcel::Message(kind, payload) => self.session.send(kind, payload),
+            Parcel::Framed(framed) => self.session.send_framed(&framed),
+        };
+        self.count(accepted, size);
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.session.has_unsent()
     }
 
     fn close(&mut self, code: u16, reason: &str) {

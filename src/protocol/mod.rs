@@ -63,6 +63,7 @@ pub mod extension;
 mod frame;
 mod payload;
 mod reader;
+pub mod shared;
 mod utf8;
 mod window;
 mod writer;
@@ -191,6 +192,11 @@ impl Protocol {
     /// Queues a small message, framed at once.
     pub fn send_copy(&mut self, kind: Kind, payload: &[u8]) {
         self.writer.send_copy(kind, payload);
+    }
+
+    /// Queues a message that is framed already, for a connection of its recipe.
+    pub fn send_framed(&mut self, message: &shared::Framed) {
+        self.writer.send_framed(message);
     }
 
     /// Sends a Ping with at most 125 bytes of `payload`, ahead of what is queued.

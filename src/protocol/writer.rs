@@ -14,6 +14,7 @@ use super::{
     Kind,
     deflate::Compressor,
     frame::{Encoder, MAX_CONTROL_PAYLOAD},
+    shared::Framed,
 };
 
 /// The payload of a fragment, and the size of a block of small messages.
@@ -126,11 +127,7 @@ impl Writer {
             return;
         }
         self.buffered += payload.len();
-        let frames = if self.queue.is_empty() && self.out.bytes.len() < FULL {
-            &mut self.out
-        } else {
-            last_block(&mut self.queue)
-        };
+        let frames = block(&mut self.out, &mut self.queue);
         frames.payload += payload.len();
         let opcode = opcode(kind);
         if let Some(compressor) = self
@@ -151,6 +148,16 @@ impl Writer {
         }
         self.encoder
             .frame(opcode, true, false, payload, &mut frames.bytes);
+    }
+
+    /// Queues a message that is framed already.
+    pub fn send_framed(&mut self, message: &Framed) {
+        if self.accepts() {
+            self.buffered += message.payload();
+            let frames = block(&mut self.out, &mut self.queue);
+            frames.payload += message.payload();
+            frames.bytes.extend_from_slice(message.bytes());
+        }
     }
 
     /// Sends a Ping ahead of all that is queued.
@@ -386,6 +393,14 @@ impl Frames {
     }
 }
 
+/// Where the next frame goes.
+fn block<'a>(out: &'a mut Frames, queue: &'a mut VecDeque<Entry>) -> &'a mut Frames {
+    match queue.is_empty() && out.bytes.len() < FULL {
+        true => out,
+        false => last_block(queue),
+    }
+}
+
 /// The block at the end of the queue that has room for a small message.
 fn last_block(queue: &mut VecDeque<Entry>) -> &mut Frames {
     let full = match queue.back() {
@@ -401,7 +416,7 @@ fn last_block(queue: &mut VecDeque<Entry>) -> &mut Frames {
     }
 }
 
-fn opcode(kind: Kind) -> OpCode {
+pub(super) fn opcode(kind: Kind) -> OpCode {
     OpCode::Data(match kind {
         Kind::Text => Data::Text,
         Kind::Binary => Data::Binary,

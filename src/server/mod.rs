@@ -182,6 +182,11 @@ impl Server {
         Ok(())
     }
 
+    /// The most payload bytes that may wait on one of its connections.
+    pub fn max_send_queue(&self) -> usize {
+        self.house.entrance.limits.max_send_queue
+    }
+
     /// Connections that are open.
     pub fn connections(&self) -> usize {
         self.house.members.len()

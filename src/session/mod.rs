@@ -23,7 +23,7 @@ pub use closing::{Closed, Closing};
 
 use crate::{
     error::{Error, Stage},
-    protocol::{Incoming, Kind, Payload, Protocol, Role},
+    protocol::{Incoming, Kind, Payload, Protocol, Role, shared::Framed},
 };
 use keepalive::Keepalive;
 
@@ -192,6 +192,15 @@ impl Session {
         let accepts = self.accepts();
         if accepts {
             self.protocol.send(kind, payload);
+        }
+        accepts
+    }
+
+    /// Queues a message that is framed already. False: the connection takes none any more.
+    pub fn send_framed(&mut self, message: &Framed) -> bool {
+        let accepts = self.accepts();
+        if accepts {
+            self.protocol.send_framed(message);
         }
         accepts
     }

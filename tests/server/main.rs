@@ -2,6 +2,7 @@
 //! do to the others, and who comes in.
 
 mod admission;
+mod broadcast;
 mod host;
 
 use std::{
