@@ -2,7 +2,9 @@
 //!
 //! A connection is a [`Desk`], which both touch at any time, and a [`Seat`], which one of them
 //! holds: the open connection itself, behind a lock. Lock order: the seat, then one of the desk's
-//! staging, recycler and stats, or the queue of events.
+//! staging, latest, recycler and stats, or the queue of events.
+
+mod sending;
 
 use std::{
     sync::{
@@ -16,12 +18,8 @@ use mio::{Registry, Token};
 
 use crate::{
     config::Limits,
-    desk::{
-        Attention, Chime, Desk, Doorbell, Flow, Key, MESSAGE_OVERHEAD, Outgoing, Parcel,
-        SendQueueFull, Sent, Wish, message_cost,
-    },
-    link::{Arrival, LEASE, Link, SMALL_MESSAGE, Seat, Turn},
-    protocol::Kind,
+    desk::{Attention, Chime, Desk, Doorbell, Flow, Outgoing, Wish},
+    link::{Arrival, LEASE, Link, Seat, Turn},
     stats::Stats,
 };
 
@@ -48,18 +46,6 @@ pub struct Connection {
     withheld: AtomicBool,
 }
 
-/// What came of a message that the host wanted to frame by itself.
-enum Direct {
-    /// Framed; the host writes it.
-    Driven,
-    /// Framed; the worker writes it.
-    Taken,
-    /// The worker is at work, or others go first.
-    Busy,
-    /// The connection is not open, or the message is large: to frame it is work for the worker.
-    Refused,
-}
-
 impl Connection {
     /// A connection that is not open yet. `chime` ends its worker's sleep.
     pub fn new(
@@ -83,72 +69,6 @@ impl Connection {
             seat: Mutex::new(None),
             withheld: AtomicBool::new(false),
         }
-    }
-
-    /// Queues one message. It leaves in order, as soon as the network takes it. To be called by
-    /// one thread at a time, the host's.
-    ///
-    /// # Errors
-    ///
-    /// Beyond `max_send_queue`; nothing of the message was taken.
-    pub fn send(&self, kind: Kind, payload: &[u8]) -> Result<Sent, SendQueueFull> {
-        self.desk.outgoing.reserve(payload.len())?;
-        let is_small = payload.len() <= SMALL_MESSAGE;
-        match self.send_directly(kind, payload) {
-            Direct::Driven => return Ok(Sent::Done),
-            Direct::Taken => {}
-            Direct::Busy => self.desk.outgoing.put(kind, payload, is_small),
-            Direct::Refused => self.desk.outgoing.put(kind, payload, false),
-        }
-        Ok(self.desk.bell.ring_soon(message_cost(payload)))
-    }
-
-    /// Queues a message that many get, without copying it. As [`send`](Self::send).
-    ///
-    /// # Errors
-    ///
-    /// As of `send`.
-    pub fn send_parcel(&self, parcel: &Parcel) -> Result<Sent, SendQueueFull> {
-        let size = parcel.size();
-        self.desk.outgoing.reserve(size)?;
-        let direct = self.frame_directly(size, false, |link| {
-            link.send_parcel(&self.desk, parcel.clone());
-        });
-        match direct {
-            Direct::Driven => return Ok(Sent::Done),
-            Direct::Taken => {}
-            Direct::Busy | Direct::Refused => self.desk.outgoing.put_parcel(parcel.clone()),
-        }
-        Ok(self.desk.bell.ring_soon(size + MESSAGE_OVERHEAD))
-    }
-
-    /// Queues a message of which only the latest with its key counts: it replaces one that has not
-    /// left, and what is sent later may overtake it. As [`send`](Self::send).
-    ///
-    /// # Errors
-    ///
-    /// As of `send`.
-    pub fn send_latest(&self, key: &Key, parcel: &Parcel) -> Result<Sent, SendQueueFull> {
-        let (size, outgoing) = (parcel.size(), &self.desk.outgoing);
-        let has_left = !outgoing.has_latest();
-        let direct = match has_left && outgoing.reserve(size).is_ok() {
-            true => self.frame_directly(size, true, |link| {
-                link.send_parcel(&self.desk, parcel.clone());
-            }),
-            false => {
-                outgoing.put_latest(key, parcel.clone())?;
-                return Ok(self.desk.bell.ring_soon(size + MESSAGE_OVERHEAD));
-            }
-        };
-        match direct {
-            Direct::Driven => return Ok(Sent::Done),
-            Direct::Taken => {}
-            Direct::Busy | Direct::Refused => {
-                outgoing.written(size);
-                outgoing.put_latest(key, parcel.clone())?;
-            }
-        }
-        Ok(self.desk.bell.ring_soon(size + MESSAGE_OVERHEAD))
     }
 
     /// There is no more to send for now: wakes the worker for what was sent quietly, if it has not
@@ -332,46 +252,6 @@ impl Connection {
     /// The worker gives the connection up: nobody drives it any more.
     pub fn give_up(&self) {
         drop(self.take_seat().leave());
-    }
-
-    fn send_directly(&self, kind: Kind, payload: &[u8]) -> Direct {
-        self.frame_directly(payload.len(), false, |link| {
-            link.send_directly(&self.desk, kind, payload);
-        })
-    }
-
-    /// Frames a message of so many bytes, if it is this one's turn: where it `waits_for_none`, only
-    /// behind what has left.
-    #[inline]
-    fn frame_directly(
-        &self,
-        size: usize,
-        waits_for_none: bool,
-        frame: impl FnOnce(&mut Link),
-    ) -> Direct {
-        let mut guard = match self.try_take_seat() {
-            Taken::Seat(guard) => guard,
-            Taken::Busy => return Direct::Busy,
-            Taken::Poisoned => return Direct::Refused,
-        };
-        let Some(seat) = guard.get_mut() else {
-            return Direct::Refused;
-        };
-        // A host that drives the connection writes when it waits; if it does not, the worker finds
-        // the message when it looks after the socket.
-        let host_writes = seat.lease.is_to_host();
-        if !host_writes && size > SMALL_MESSAGE {
-            return Direct::Refused;
-        }
-        let is_first = seat.link.is_caught_up(&self.desk);
-        if !is_first || waits_for_none && seat.link.has_unsent() {
-            return Direct::Busy;
-        }
-        frame(&mut seat.link);
-        match host_writes {
-            true => Direct::Driven,
-            false => Direct::Taken,
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{MESSAGE_OVERHEAD, outgoing::Parcel};
+use super::{MESSAGE_OVERHEAD, parcel::Parcel};
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, PoisonError, load_in_order, store_in_order};
 
 /// What a message is about.

@@ -5,10 +5,11 @@ use bytes::Bytes;
 use super::{
     MESSAGE_OVERHEAD,
     latest::{Key, Latest},
+    parcel::{Parcel, Take},
     staging::{Records, Staging},
 };
 use crate::{
-    protocol::{Kind, shared::Framed},
+    protocol::Kind,
     recycle::Recycler,
     sync::{
         AtomicBool, AtomicUsize, Ordering,
@@ -28,25 +29,6 @@ pub enum Command {
     Close(u16, String),
 }
 
-/// A message that is not copied on its way to the session.
-#[derive(Clone, Debug)]
-pub enum Parcel {
-    /// As it was sent.
-    Message(Kind, Bytes),
-    /// As it leaves.
-    Framed(Framed),
-}
-
-impl Parcel {
-    /// The size of the message, in bytes.
-    pub fn size(&self) -> usize {
-        match self {
-            Parcel::Message(_, payload) => payload.len(),
-            Parcel::Framed(framed) => framed.payload(),
-        }
-    }
-}
-
 /// The send queue is full: nothing of the message was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SendQueueFull {
@@ -63,20 +45,6 @@ pub enum Behind {
     Yes,
     /// All is taken.
     No,
-}
-
-/// What takes messages: the session; or a test.
-pub trait Take {
-    /// As much is framed as one write takes.
-    fn is_full(&self) -> bool;
-    /// A small message.
-    fn send_copy(&mut self, kind: Kind, payload: &[u8]);
-    /// A message.
-    fn send(&mut self, parcel: Parcel);
-    /// Whether something waits for the network.
-    fn has_unsent(&self) -> bool;
-    /// Close.
-    fn close(&mut self, code: u16, reason: &str);
 }
 
 /// Messages that the host has sent and the worker has not framed, in order.

@@ -73,7 +73,7 @@ impl Engine {
         }
         self.check_size(to, message.len())?;
         let connections = self.connections.borrow();
-        let mut framers = self.framers.borrow_mut();
+        let mut framers = self.sending.framers.borrow_mut();
         let mut copies = Copies::of(kind, message, &mut framers);
         let mut count = 0;
         let mut send = |connection: &Arc<Connection>| {

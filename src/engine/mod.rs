@@ -112,12 +112,18 @@ pub struct Engine {
     goodbyes: Goodbyes,
     /// What clients have asked and was not answered.
     petitions: RefCell<Petitions>,
-    /// What frames messages for many.
-    framers: RefCell<Framers>,
     /// The connection whose messages are being delivered, and what it has not been told of.
     delivered: Cell<(ConnectionId, usize)>,
+    sending: Sending,
+}
+
+/// What sends leave behind.
+#[derive(Default)]
+struct Sending {
     /// The connections that were sent to without waking their workers.
     quiet: RefCell<Vec<Arc<Connection>>>,
+    /// What frames messages for many.
+    framers: RefCell<Framers>,
 }
 
 /// A server that listens.
@@ -175,9 +181,8 @@ impl Engine {
             update: Update::default(),
             goodbyes: Goodbyes::default(),
             petitions: RefCell::default(),
-            framers: RefCell::default(),
             delivered: Cell::default(),
-            quiet: RefCell::default(),
+            sending: Sending::default(),
         })
     }
 
@@ -251,7 +256,7 @@ impl Engine {
     #[inline]
     fn remember(&self, connection: &Arc<Connection>, sent: Sent) {
         if sent == Sent::Quietly {
-            let mut quiet = self.quiet.borrow_mut();
+            let mut quiet = self.sending.quiet.borrow_mut();
             if !quiet.last().is_some_and(|it| Arc::ptr_eq(it, connection)) {
                 quiet.push(Arc::clone(connection));
             }
@@ -324,7 +329,7 @@ impl Engine {
     }
 
     pub(super) fn announce_all(&self) {
-        for connection in self.quiet.borrow_mut().drain(..) {
+        for connection in self.sending.quiet.borrow_mut().drain(..) {
             connection.announce_all();
         }
     }

@@ -85,7 +85,7 @@ impl Engine {
     #[inline]
     pub fn is_idle(&self) -> bool {
         !self.has_ready()
-            && self.quiet.borrow().is_empty()
+            && self.sending.quiet.borrow().is_empty()
             && self.workers.events().is_empty()
             && !self.is_watched()
             && !self.is_due()

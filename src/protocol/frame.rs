@@ -3,7 +3,7 @@
 use rand::{Rng, rngs::StdRng};
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-use super::violation;
+use super::{Kind, violation};
 use crate::error::Violation;
 
 /// The largest payload of a control frame (section 5.5).
@@ -25,6 +25,14 @@ pub(super) struct Header {
     pub rsv1: bool,
     pub length: u64,
     pub mask: Option<[u8; 4]>,
+}
+
+/// The opcode of a message's first frame.
+pub(super) fn opcode(kind: Kind) -> OpCode {
+    OpCode::Data(match kind {
+        Kind::Text => Data::Text,
+        Kind::Binary => Data::Binary,
+    })
 }
 
 impl Header {

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use super::{
     Kind, Role,
     deflate::{Agreement, Compressor},
-    frame::Encoder,
-    writer,
+    frame::{Encoder, opcode},
 };
 
 /// The longest message, in bytes, that is framed for many. A longer one goes to each in fragments,
@@ -92,8 +91,7 @@ impl Framer {
             false => message,
         };
         let mut bytes = Vec::new();
-        let opcode = writer::opcode(kind);
-        Encoder::new(false).frame(opcode, true, compressed, payload, &mut bytes);
+        Encoder::new(false).frame(opcode(kind), true, compressed, payload, &mut bytes);
         Framed {
             bytes: bytes.into(),
             payload: message.len(),

@@ -13,7 +13,7 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use super::{
     Kind,
     deflate::Compressor,
-    frame::{Encoder, MAX_CONTROL_PAYLOAD},
+    frame::{Encoder, MAX_CONTROL_PAYLOAD, opcode},
     shared::Framed,
 };
 
@@ -414,11 +414,4 @@ fn last_block(queue: &mut VecDeque<Entry>) -> &mut Frames {
         Some(Entry::Frames(frames)) => frames,
         _ => unreachable!("the queue ends with the block that was just found or added"),
     }
-}
-
-pub(super) fn opcode(kind: Kind) -> OpCode {
-    OpCode::Data(match kind {
-        Kind::Text => Data::Text,
-        Kind::Binary => Data::Binary,
-    })
 }
