@@ -72,6 +72,7 @@ impl Engine {
             return Err(SendError::NotUtf8);
         }
         self.check_size(to, message.len())?;
+        self.sending.too_slow.borrow_mut().clear();
         let connections = self.connections.borrow();
         let mut framers = self.sending.framers.borrow_mut();
         let mut copies = Copies::of(kind, message, &mut framers);
@@ -92,6 +93,12 @@ impl Engine {
             }
         }
         Ok(count)
+    }
+
+    /// Whom the last broadcast has closed, because they took too little: the first one at 0. What is
+    /// sent to them from then on is dropped.
+    pub fn nth_too_slow(&self, index: usize) -> Option<ConnectionId> {
+        self.sending.too_slow.borrow().get(index).copied()
     }
 
     /// Sends a message of which only the latest with its key counts: it replaces one that has not
@@ -146,7 +153,10 @@ impl Engine {
         };
         match sent {
             Some(sent) => self.remember(connection, sent),
-            None => connection.close(TOO_SLOW, "too slow".to_owned()),
+            None => {
+                connection.close(TOO_SLOW, "too slow".to_owned());
+                self.sending.too_slow.borrow_mut().push(connection.id);
+            }
         }
         sent.is_some()
     }

@@ -124,6 +124,8 @@ struct Sending {
     quiet: RefCell<Vec<Arc<Connection>>>,
     /// What frames messages for many.
     framers: RefCell<Framers>,
+    /// Whom the last broadcast has closed.
+    too_slow: RefCell<Vec<ConnectionId>>,
 }
 
 /// A server that listens.

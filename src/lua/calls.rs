@@ -216,10 +216,7 @@ pub unsafe extern "C-unwind" fn send(lua: *mut lua_State) -> c_int {
         let mut length = 0;
         let bytes = ffi::lua_tolstring(lua, 2, &mut length);
         let message = slice::from_raw_parts(bytes.cast::<u8>(), length);
-        let kind = match ffi::lua_tointeger(lua, 3) as u8 {
-            DATA_TYPE_TEXT => Kind::Text,
-            _ => Kind::Binary,
-        };
+        let kind = kind_argument(lua, 3);
         let id = ffi::lua_tointeger(lua, 1) as Id;
         match catch_unwind(AssertUnwindSafe(|| state.engine.send(id, kind, message))) {
             Ok(Ok(())) => {
@@ -232,13 +229,32 @@ pub unsafe extern "C-unwind" fn send(lua: *mut lua_State) -> c_int {
     }
 }
 
+/// An argument that is DATA_TYPE_*.
+///
+/// # Safety
+///
+/// `lua` must be running a function of ours.
+#[inline]
+pub unsafe fn kind_argument(lua: *mut lua_State, index: c_int) -> Kind {
+    // SAFETY: any index may be asked for.
+    match unsafe { ffi::lua_tointeger(lua, index) } as u8 {
+        DATA_TYPE_TEXT => Kind::Text,
+        _ => Kind::Binary,
+    }
+}
+
+/// Pushes nil and why a message was refused.
+///
+/// # Safety
+///
+/// `lua` must have room for two values. It may raise.
 #[cold]
-unsafe fn refuse(lua: *mut lua_State, refusal: SendError) -> c_int {
+pub unsafe fn refuse(lua: *mut lua_State, refusal: SendError) -> c_int {
     let text = match refusal {
         SendError::NotUtf8 => Text::of(&format_args!("bad argument #2 'message' ({refusal})")),
         SendError::Full(..) => Text::of(&refusal),
     };
-    // SAFETY: `send` is running, with room for 20 values.
+    // SAFETY: the caller vouches for the stack.
     unsafe {
         ffi::lua_pushnil(lua);
         push::string(lua, text.as_bytes());

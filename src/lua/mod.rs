@@ -19,6 +19,7 @@
 
 mod asked;
 mod begin;
+mod broadcast;
 mod calls;
 mod events;
 mod natives;

@@ -181,18 +181,38 @@ local function refresh_buffered(record)
   end
 end
 
-local function kind_of(options, level)
+local function kind_of(options, position, level)
   local kind = to_number(options.type) or BINARY
   if kind ~= TEXT and kind ~= BINARY then
-    local expected = "bad argument #3 'options' (type: DATA_TYPE_TEXT or DATA_TYPE_BINARY expected)"
-    error(expected, level + 1)
+    local expected =
+      "bad argument #%d 'options' (type: DATA_TYPE_TEXT or DATA_TYPE_BINARY expected)"
+    error(expected:format(position), level + 1)
   end
   return kind
 end
 
+-- What a message is about: a string, or a number.
+local function key_of(latest, position, level)
+  local key = to_string(latest)
+  if type(key) ~= "string" then
+    local problem = "bad argument #%d 'options' (latest: string or number expected, got %s)"
+    error(problem:format(position, type(latest)), level + 1)
+  end
+  return key
+end
+
+local function send_latest(id, message, kind, latest, level)
+  local key = key_of(latest, 3, level + 1)
+  local size, problem = native.send_latest(id, to_string(message), kind, key)
+  return size, problem
+end
+
 function websocket.send(connection, message, options)
   local record = records[connection] or record_of(connection, 2)
-  local kind = type(options) == "table" and kind_of(options, 2) or BINARY
+  local kind, latest = BINARY, nil
+  if type(options) == "table" then
+    kind, latest = kind_of(options, 3, 2), options.latest
+  end
   if record.state ~= "open" then
     local is_over = record.state == "closed"
     error(is_over and "Invalid connection" or "Connection isn't connected", 2)
@@ -200,7 +220,12 @@ function websocket.send(connection, message, options)
   if record.epoch ~= epoch then
     refresh_buffered(record)
   end
-  local size, problem = native_send(record.id, message, kind)
+  local size, problem
+  if latest ~= nil then
+    size, problem = send_latest(record.id, message, kind, latest, 2)
+  else
+    size, problem = native_send(record.id, message, kind)
+  end
   if size then
     record.sent = record.sent + size
   elseif problem then
@@ -778,6 +803,78 @@ function Server:close(code, reason)
       end
     end
   end
+end
+
+local BROADCAST = { type = true, except = true, slow = true, latest = true }
+local SLOW = { wait = true, drop = true, close = true }
+
+local function wrong_option(problem, level)
+  error("bad argument #2 'options' (" .. problem .. ")", level + 1)
+end
+
+-- The numbers of those who get nothing: of a connection, or of a list of them.
+local function numbers_of(except, level)
+  local one = records[except]
+  local numbers = {}
+  if one then
+    numbers[1] = one.id
+  elseif type(except) == "table" then
+    for i, connection in ipairs(except) do
+      local record = records[connection]
+      if not record then
+        wrong_option("except: a connection or a list of them expected", level + 1)
+      end
+      numbers[i] = record.id
+    end
+  elseif except ~= nil then
+    wrong_option("except: a connection or a list of them expected", level + 1)
+  end
+  return numbers
+end
+
+local function broadcast_options(options, level)
+  if options == nil then
+    return {}, {}
+  elseif type(options) ~= "table" then
+    argument(2, "options", "table or nil", options, level + 1)
+  end
+  for key in next, options do
+    if not BROADCAST[key] then
+      local known = "type, except, slow, latest"
+      wrong_option(
+        ("unknown key '%s', expected one of: %s"):format(tostring(key), known),
+        level + 1
+      )
+    end
+  end
+  if options.slow ~= nil and not SLOW[options.slow] then
+    wrong_option("slow: 'wait', 'drop' or 'close' expected", level + 1)
+  end
+  return options, numbers_of(options.except, level + 1)
+end
+
+function Server:broadcast(message, options)
+  local record = server_record_of(self, 2)
+  local own, except = broadcast_options(options, 2)
+  local kind = kind_of(own, 2, 2)
+  local key = own.latest ~= nil and key_of(own.latest, 2, 2) or nil
+  local closed = {}
+  local count, problem =
+    native.broadcast(record.id, to_string(message), kind, own.slow or "wait", key, except, closed)
+  epoch = epoch + 1 -- what their `buffered` says has changed
+  for _, id in ipairs(closed) do
+    local of_client = records[objects[id]]
+    if of_client then
+      of_client.state = "closing"
+    end
+  end
+  if not count then
+    if problem then
+      error((gsub(problem, "argument #2", "argument #1")), 2)
+    end
+    argument(1, "message", "string", message, 2)
+  end
+  return count
 end
 
 function Server:reload(params)

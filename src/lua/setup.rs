@@ -8,7 +8,7 @@ use mlua::{
 };
 
 use super::{
-    asked, begin, calls, events, natives, params, pure,
+    asked, begin, broadcast, calls, events, natives, params, pure,
     push::{self, Text, text_argument},
     state::{push_anchor, push_bound},
 };
@@ -37,13 +37,15 @@ const CLOSE_CODES: [(&str, u16); 13] = [
     ("TLS_HANDSHAKE_FAILED", 1015),
 ];
 
-const FUNCTIONS: [(&CStr, lua_CFunction); 30] = [
+const FUNCTIONS: [(&CStr, lua_CFunction); 32] = [
     (c"set_loop", calls::set_loop),
     (c"update", calls::update),
     (c"go_on", calls::go_on),
     (c"next", calls::next),
     (c"rare", events::rare),
     (c"send", calls::send),
+    (c"send_latest", broadcast::send_latest),
+    (c"broadcast", broadcast::broadcast),
     (c"connect", begin::connect),
     (c"close", natives::close),
     (c"leave", natives::leave),
