@@ -19,7 +19,7 @@ use mio::{Registry, Token};
 use crate::{
     config::Limits,
     desk::{Attention, Chime, Desk, Doorbell, Flow, Outgoing, Wish},
-    link::{Arrival, LEASE, Link, Seat, Turn},
+    link::{Arrival, LEASE, Link, Readiness, Seat, Turn},
     stats::Stats,
 };
 
@@ -120,7 +120,7 @@ impl Connection {
     pub fn turn_of_host(
         &self,
         hosts: &Registry,
-        socket_is_ready: bool,
+        readiness: Readiness,
         may_lend: bool,
         goes_on: impl FnMut(&mut Vec<Arrival>) -> bool,
     ) -> Turn {
@@ -138,9 +138,7 @@ impl Connection {
             }
             self.wake();
         }
-        if socket_is_ready {
-            seat.link.socket_is_ready();
-        }
+        seat.link.heed(readiness);
         let turn = seat.link.short_turn(&self.desk, goes_on);
         seat.lease.drive();
         if seat.link.is_over() {
@@ -161,12 +159,12 @@ impl Connection {
     /// The worker that has this connection alone gives it a turn, where nobody else holds the seat.
     pub fn turn_of_worker(
         &self,
-        socket_is_ready: &mut bool,
+        readiness: &mut Readiness,
         own: &Registry,
         hosts: &Registry,
         deliver: impl FnMut(&mut Vec<Arrival>),
     ) -> std::io::Result<WorkerTurn> {
-        self.attend(socket_is_ready, own, hosts, |seat| {
+        self.attend(readiness, own, hosts, |seat| {
             seat.link.turn(&self.desk, deliver);
             self.desk.rest(seat.link.take_written(), seat.link.behind())
         })
@@ -178,13 +176,13 @@ impl Connection {
     /// whether that is allowed: a connection that the host drives has its arrivals put there at once.
     pub fn turn_among_many(
         &self,
-        socket_is_ready: &mut bool,
+        readiness: &mut Readiness,
         own: &Registry,
         hosts: &Registry,
         mut collect: impl FnMut(&mut Vec<Arrival>, MayWithhold) -> bool,
     ) -> std::io::Result<ShortTurn> {
         let mut wrote = false;
-        let turn = self.attend(socket_is_ready, own, hosts, |seat| {
+        let turn = self.attend(readiness, own, hosts, |seat| {
             let may_withhold = match seat.lease.is_to_host() {
                 true => MayWithhold::No,
                 false => MayWithhold::Yes,
@@ -214,7 +212,7 @@ impl Connection {
 
     fn attend(
         &self,
-        socket_is_ready: &mut bool,
+        readiness: &mut Readiness,
         own: &Registry,
         hosts: &Registry,
         turn: impl FnOnce(&mut Seat) -> Attention,
@@ -229,9 +227,7 @@ impl Connection {
         let Some(seat) = guard.get_mut() else {
             return Ok(WorkerTurn::Broken);
         };
-        if std::mem::take(socket_is_ready) {
-            seat.link.socket_is_ready();
-        }
+        seat.link.heed(std::mem::take(readiness));
         let attention = turn(seat);
         if seat.link.is_over() {
             let seat = guard.leave();

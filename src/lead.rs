@@ -14,7 +14,7 @@ use std::{
 use crate::{
     connection::Connection,
     event::{EventQueue, hand_over},
-    link::Turn,
+    link::{Readiness, Turn},
 };
 
 /// How long the host asks the socket for an answer before it sleeps.
@@ -34,8 +34,8 @@ pub struct Lead {
     led: bool,
     /// The host sent since the last turn: an answer may be near.
     sent: bool,
-    /// The socket was reported ready by the host's poll.
-    ready: bool,
+    /// What the host's poll has said of the socket.
+    readiness: Readiness,
     /// How many times more the host sleeps at once.
     rest: u32,
     /// Spins in vain since the last that was not.
@@ -73,8 +73,12 @@ impl Lead {
     }
 
     /// The host's poll reported the lent socket.
-    pub fn socket_is_ready(&mut self) {
-        self.ready = true;
+    pub fn socket_is_ready(&mut self, has_ended: bool) {
+        let told = match has_ended {
+            true => Readiness::Ended,
+            false => Readiness::Ready,
+        };
+        self.readiness = self.readiness.max(told);
     }
 
     /// A wait begins or goes on: gives the connection a turn where it is the host's to drive.
@@ -88,11 +92,11 @@ impl Lead {
         let Some(connection) = &self.candidate else {
             return false;
         };
-        let mut turn = give_turn(connection, events, self.ready, self.sent);
+        let mut turn = give_turn(connection, events, self.readiness, self.sent);
         if turn == Turn::Refused {
             return !events.is_empty();
         }
-        (self.led, self.ready, self.sent) = (true, false, false);
+        (self.led, self.readiness, self.sent) = (true, Readiness::Unknown, false);
         if turn == Turn::Blocked && events.is_empty() {
             if self.rest > 0 {
                 self.rest -= 1;
@@ -100,7 +104,7 @@ impl Lead {
             }
             let give_up = Instant::now() + SPIN;
             while turn == Turn::Blocked && events.is_empty() && Instant::now() < give_up {
-                turn = give_turn(connection, events, true, false);
+                turn = give_turn(connection, events, Readiness::Ready, false);
             }
             if turn == Turn::More || !events.is_empty() {
                 self.in_vain = 0;
@@ -114,8 +118,13 @@ impl Lead {
 }
 
 /// Ends as soon as any event is there to be delivered.
-fn give_turn(connection: &Connection, events: &EventQueue, is_ready: bool, may_lend: bool) -> Turn {
-    connection.turn_of_host(events.registry(), is_ready, may_lend, |arrivals| {
+fn give_turn(
+    connection: &Connection,
+    events: &EventQueue,
+    readiness: Readiness,
+    may_lend: bool,
+) -> Turn {
+    connection.turn_of_host(events.registry(), readiness, may_lend, |arrivals| {
         hand_over(events, connection.id, arrivals);
         events.is_empty()
     })

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use mio::{Events, Poll, Registry, Token, Waker};
+use mio::{Events, Poll, Registry, Token, Waker, event::Event};
 
 #[cfg(not(unix))]
 use crate::descriptor::Descriptor;
@@ -157,7 +157,11 @@ pub enum Woken {
     /// The queue was notified, or the time was over.
     ByQueue,
     /// Something else that is registered is ready.
-    BySocket,
+    /// Perhaps with its end: then no sleep will tell of it again.
+    BySocket {
+        /// Whether it has.
+        has_ended: bool,
+    },
     /// A signal arrived.
     BySignal,
 }
@@ -182,8 +186,16 @@ impl Sleep {
         match polled {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Woken::BySignal),
             Err(error) => Err(error),
-            Ok(()) if self.events.iter().any(|event| event.token() != WAKE) => Ok(Woken::BySocket),
-            Ok(()) => Ok(Woken::ByQueue),
+            Ok(()) => {
+                let mut sockets = self.events.iter().filter(|event| event.token() != WAKE);
+                let ended = |it: &Event| it.is_read_closed() || it.is_error();
+                Ok(match sockets.next() {
+                    Some(first) => Woken::BySocket {
+                        has_ended: ended(first) || sockets.any(ended),
+                    },
+                    None => Woken::ByQueue,
+                })
+            }
         }
     }
 

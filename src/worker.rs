@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Stage},
     established::Established,
     event::{End, Event, hand_over},
-    link::Seat,
+    link::{Readiness, Seat},
     net::{Reactor, SOCKET},
     session::{Closed, Times},
     workers::{Stop, Workers},
@@ -90,11 +90,11 @@ impl Worker {
         let id = self.connection.id;
         let tell = || self.workers.events().push_all([(id, opened)]);
         self.connection.open(link, SOCKET, tell);
-        let mut socket_is_ready = false;
+        let mut readiness = Readiness::Unknown;
         loop {
-            match self.attend(&mut socket_is_ready) {
+            match self.attend(&mut readiness) {
                 Ok(WorkerTurn::Sleep(timeout)) => match self.sleep(timeout) {
-                    Ok(ready) => socket_is_ready |= ready,
+                    Ok(told) => readiness = readiness.max(told),
                     Err(error) => return self.failed(error),
                 },
                 Ok(WorkerTurn::Over(seat)) => return self.over(*seat),
@@ -104,26 +104,26 @@ impl Worker {
         }
     }
 
-    fn attend(&self, socket_is_ready: &mut bool) -> io::Result<WorkerTurn> {
+    fn attend(&self, readiness: &mut Readiness) -> io::Result<WorkerTurn> {
         let events = self.workers.events();
         let id = self.connection.id;
         self.connection.turn_of_worker(
-            socket_is_ready,
+            readiness,
             self.reactor.registry(),
             events.registry(),
             |arrivals| hand_over(events, id, arrivals),
         )
     }
 
-    /// True: the socket is ready.
-    fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+    fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<Readiness> {
         if timeout.is_none() {
             // The connection has been quiet for a while, and gave back what it had itself.
             self.workers.events().trim();
         }
         self.reactor.poll(timeout)?;
-        let mut events = self.reactor.events().iter();
-        Ok(events.any(|event| event.token() == SOCKET))
+        let events = self.reactor.events().iter();
+        let told = events.filter(|event| event.token() == SOCKET);
+        Ok(told.map(Readiness::of).max().unwrap_or_default())
     }
 
     fn over(&mut self, seat: Seat) -> End {

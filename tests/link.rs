@@ -10,7 +10,7 @@ use std::{
 use websocket::{
     desk::{Desk, Doorbell, Flow, Outgoing, Wish},
     error::{Error, Stage},
-    link::{Arrival, Link},
+    link::{Arrival, Link, Readiness},
     net::Stream,
     protocol::{Protocol, Role},
     session::{Session, Times},
@@ -69,7 +69,7 @@ fn a_peer_that_sends_until_the_time_to_close_is_over_is_an_error() {
     let began = Instant::now();
     while !link.is_over() {
         assert!(began.elapsed() < GENEROUS, "the link does not end");
-        link.socket_is_ready();
+        link.heed(Readiness::Ready);
         link.turn(&desk, |arrivals| arrivals.clear());
     }
     let mut arrivals = Vec::new();

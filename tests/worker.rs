@@ -14,6 +14,7 @@ use websocket::{
     config::{ConnectConfig, ListenConfig},
     connection::{Connection, ConnectionId},
     event::Event,
+    link::Readiness,
     protocol::Kind,
     queue::{Queue, Sleep},
     server::{self, Server},
@@ -125,7 +126,8 @@ fn a_turn_that_panics_is_one_error_and_one_end() {
     // The worker may be at a turn of its own: then ours is refused.
     let deadline = Instant::now() + PATIENCE;
     let panicked = || {
-        let turn = || connection.turn_of_host(registry, true, true, |_| panic!("on purpose"));
+        let turn =
+            || connection.turn_of_host(registry, Readiness::Ready, true, |_| panic!("on purpose"));
         catch_unwind(AssertUnwindSafe(turn)).is_err()
     };
     while !panicked() {

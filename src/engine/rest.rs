@@ -81,7 +81,9 @@ impl Engine {
             let woken = self.rest.sleep.borrow_mut().sleep(left)?;
             match woken {
                 Woken::BySignal if is_interrupted() => return Ok(false),
-                Woken::BySocket => self.lead.borrow_mut().socket_is_ready(),
+                Woken::BySocket { has_ended } => {
+                    self.lead.borrow_mut().socket_is_ready(has_ended);
+                }
                 Woken::BySignal | Woken::ByQueue => {}
             }
         }

@@ -4,6 +4,7 @@
 //! socket, its desk or a deadline. One turn: take what the host has sent, write, read until the
 //! socket has no more or the host must deliver first, write again.
 
+mod condition;
 mod credit;
 mod lease;
 mod taker;
@@ -15,6 +16,8 @@ use std::{
 
 use mio::{Registry, Token};
 
+use condition::Condition;
+pub use condition::Readiness;
 use credit::Credit;
 pub use lease::{DRIVEN, LEASE, Lease};
 use taker::Taker;
@@ -63,11 +66,7 @@ pub struct Link {
     arrivals: Vec<Arrival>,
     /// What that counts against the connection's limit, in bytes.
     cost: usize,
-    /// Whether the socket may have bytes, or room: not since it said it would block.
-    readable: bool,
-    writable: bool,
-    /// Something is framed that the socket did not take, as the desk says, too.
-    is_stuck: bool,
+    socket: Condition,
     /// What the host has staged, as far as it was taken.
     staged: Records,
     behind: Behind,
@@ -116,9 +115,7 @@ impl Link {
             stream,
             arrivals: Vec::new(),
             cost: 0,
-            readable: true,
-            writable: true,
-            is_stuck: false,
+            socket: Condition::new(),
             staged: Records::default(),
             behind: Behind::No,
             wrote: false,
@@ -147,11 +144,10 @@ impl Link {
         self.taker(desk, None).send(parcel);
     }
 
-    /// The socket was reported ready. TLS may have to read in order to write, and write in
-    /// order to read, so both are tried.
-    pub fn socket_is_ready(&mut self) {
-        self.readable = true;
-        self.writable = true;
+    /// The socket was reported ready, or it is worth while to ask. TLS may have to read in order to
+    /// write, and write in order to read, so both are tried.
+    pub fn heed(&mut self, readiness: Readiness) {
+        self.socket.heed(readiness);
     }
 
     /// Takes what is sent, writes, reads until the socket has no more, writes again. What arrives is
@@ -224,7 +220,7 @@ impl Link {
         self.heed_the_wish(desk, now);
         // A socket is reported writable only when much of its buffer is free: one that takes a
         // little is not stuck.
-        self.writable |= self.session.deadline().is_some_and(|at| at <= now);
+        self.socket.writable |= self.session.deadline().is_some_and(|at| at <= now);
         self.behind = self.take_outgoing(desk, now);
         self.write(desk, now);
         let inflow = self.read(desk, now);
@@ -243,7 +239,7 @@ impl Link {
         if self.session.is_over() {
             self.decode(desk, now);
         }
-        self.behind == Behind::Yes && self.writable && !self.session.holds()
+        self.behind == Behind::Yes && self.socket.writable && !self.session.holds()
     }
 
     /// The host's wish to end counts from when it is made, not from when all that was sent
@@ -292,7 +288,7 @@ impl Link {
 
     fn write(&mut self, desk: &Desk, now: Instant) {
         self.session.commit_close(now);
-        while self.writable {
+        while self.socket.writable {
             let bytes = self.session.transmit();
             let result = if bytes.is_empty() {
                 self.stream.flush().map(|()| 0)
@@ -301,7 +297,7 @@ impl Link {
             };
             match result {
                 Ok(0) => {
-                    if std::mem::take(&mut self.is_stuck) {
+                    if std::mem::take(&mut self.socket.is_stuck) {
                         desk.outgoing.set_stuck(false);
                     }
                     return;
@@ -314,10 +310,10 @@ impl Link {
                 Err(error) => {
                     // Where the connection is broken, reading will tell why, after the
                     // messages that came before.
-                    self.writable = false;
-                    self.is_stuck = true;
+                    self.socket.writable = false;
+                    self.socket.is_stuck = true;
                     desk.outgoing.set_stuck(true);
-                    self.readable |= error.kind() != io::ErrorKind::WouldBlock;
+                    self.socket.readable |= error.kind() != io::ErrorKind::WouldBlock;
                 }
             }
         }
@@ -328,21 +324,29 @@ impl Link {
         if !self.decode(desk, now) {
             return Inflow::Stalled;
         }
-        if !self.readable || self.session.is_over() {
+        if !self.socket.readable || self.session.is_over() {
             return Inflow::Dry;
         }
-        match self.stream.read(self.session.receive_buffer()) {
+        let buffer = self.session.receive_buffer();
+        let room = buffer.capacity() - buffer.len();
+        match self.stream.read(buffer) {
             Ok(0) => {
-                self.readable = false;
+                self.socket.readable = false;
                 self.session.ended(Error::Dropped(self.session.stage()));
             }
-            Ok(_) => {
+            Ok(read) => {
                 self.session.received(now);
+                if read < room && !self.socket.reads_to_the_end && self.stream.tells_of_more() {
+                    self.socket.readable = false;
+                }
                 return Inflow::More;
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.socket.readable = false;
+                self.socket.reads_to_the_end = false;
+            }
             Err(error) => {
-                self.readable = false;
+                self.socket.readable = false;
                 self.session.ended(Error::io(self.session.stage(), error));
             }
         }

@@ -69,6 +69,22 @@ impl Stream {
         }
     }
 
+    /// Whether a read that leaves room in its buffer has emptied the socket, so that a poll tells of
+    /// all that comes after it. By the edges of epoll(7) and kqueue(2) it does; on other systems only a
+    /// read that would block has the socket watched again, and TLS has records of its own.
+    pub fn tells_of_more(&self) -> bool {
+        let by_edges = cfg!(any(
+            target_os = "linux",
+            target_os = "android",
+            target_os = "freebsd",
+            target_os = "netbsd",
+            target_os = "openbsd",
+            target_os = "dragonfly",
+            target_vendor = "apple",
+        ));
+        by_edges && matches!(self.transport, Transport::Plain(_))
+    }
+
     /// Writes as much as the transport takes. After `WouldBlock` the next call must begin
     /// with the same bytes, and offer at least as many: TLS may have begun a record.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -18,6 +18,7 @@ use crate::{
     established::Established,
     event::{End, Event, EventQueue, Request},
     handshake::Upgraded,
+    link::Readiness,
     net::Stream,
     petition::Petition,
     protocol::Role,
@@ -77,8 +78,8 @@ pub(super) struct Place {
 pub(super) struct Member {
     pub connection: Arc<Connection>,
     _membership: Membership,
-    /// Its socket was reported ready, and it had no turn since.
-    pub is_ready: bool,
+    /// What was reported of its socket since its last turn.
+    pub readiness: Readiness,
 }
 
 /// What came of a connection's turn.
@@ -124,7 +125,7 @@ impl Place {
         Member {
             connection,
             _membership: self.membership,
-            is_ready: true,
+            readiness: Readiness::Ready,
         }
     }
 }
@@ -138,10 +139,10 @@ impl Member {
         queue: &EventQueue,
         batch: &mut Batch,
     ) -> Turned {
-        let (connection, is_ready) = (&self.connection, &mut self.is_ready);
+        let (connection, readiness) = (&self.connection, &mut self.readiness);
         let until = Instant::now() + TURN;
         let turn = catch_unwind(AssertUnwindSafe(|| {
-            connection.turn_among_many(is_ready, own, queue.registry(), |arrivals, may| {
+            connection.turn_among_many(readiness, own, queue.registry(), |arrivals, may| {
                 batch.collect(queue, (key, connection.id), arrivals, may);
                 Instant::now() < until
             })

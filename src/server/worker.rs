@@ -27,7 +27,7 @@ use crate::{
     accept::Guest,
     error::{Error, Stage},
     event::End,
-    link::LEASE,
+    link::{LEASE, Readiness},
     net::TcpStream,
     timers::Timers,
     workers::Workers,
@@ -114,17 +114,17 @@ impl Worker {
                 match event.token() {
                     WAKE => {}
                     LISTENER => self.door.knock(),
-                    Token(key) => self.attend(key, true),
+                    Token(key) => self.attend(key, Readiness::of(event)),
                 }
             }
             for key in rung.drain(..) {
                 match Token(key) {
                     WAKE => self.look_at_post(),
-                    Token(key) => self.attend(key, false),
+                    Token(key) => self.attend(key, Readiness::Unknown),
                 }
             }
             for key in mem::take(&mut self.round.again) {
-                self.attend(key, false);
+                self.attend(key, Readiness::Unknown);
             }
             self.attend_due();
             self.accept();
@@ -243,15 +243,15 @@ impl Worker {
             && due <= now
         {
             self.deadlines.cancel(id);
-            self.attend(id as usize, false);
+            self.attend(id as usize, Readiness::Unknown);
         }
     }
 
     /// Gives a client a turn.
-    fn attend(&mut self, key: usize, is_ready: bool) {
+    fn attend(&mut self, key: usize, told: Readiness) {
         match self.clients.get_mut(&key) {
             Some(Client::Member(member)) => {
-                member.is_ready |= is_ready;
+                member.readiness = member.readiness.max(told);
                 self.attend_member(key);
             }
             Some(Client::Guest(..)) => self.attend_guest(key),

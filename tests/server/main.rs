@@ -15,7 +15,7 @@ use std::{
 };
 
 use host::{Host, PATIENCE, Told, alone, head, message, receive, request, workers};
-use websocket::{config::ListenConfig, protocol::Kind};
+use websocket::{config::ListenConfig, link::Readiness, protocol::Kind};
 
 /// Threads of this process that are workers.
 #[cfg(target_os = "linux")]
@@ -141,6 +141,27 @@ fn an_endless_request_is_refused() {
     client.read_to_end(&mut rest).expect("no reset");
 }
 
+/// The event that tells of its bytes may be the one that tells of its end, or not.
+#[test]
+fn a_client_that_hangs_up_behind_its_last_words_is_gone() {
+    let _alone = alone();
+    for mut host in [Host::new(workers(1)), Host::echo(workers(1))] {
+        for round in 1..=100 {
+            let mut client = host.open();
+            host.until_connected(round);
+            client.write_all(&message(b"first")).expect("sent");
+            if round % 2 == 0 {
+                host.update();
+            }
+            client.write_all(&message(b"last")).expect("sent");
+        }
+        host.until("the ends", |host| {
+            host.count(&Told::Disconnected(1006)) == 100
+        });
+        assert_eq!(host.count(&Told::Message(b"last".to_vec())), 100);
+    }
+}
+
 /// A client that sends all the time, on the worker of one that is waiting for an answer.
 #[test]
 fn one_connection_does_not_starve_another() {
@@ -203,7 +224,7 @@ fn a_turn_that_panics_ends_its_own_connection() {
     let connection = Arc::clone(&host.connections[0]);
     let panicked = || {
         let panics = |_: &mut Vec<_>| panic!("on purpose");
-        let turn = || connection.turn_of_host(queue.registry(), true, true, panics);
+        let turn = || connection.turn_of_host(queue.registry(), Readiness::Ready, true, panics);
         catch_unwind(AssertUnwindSafe(turn)).is_err()
     };
     host.until("a turn", |_| panicked());
