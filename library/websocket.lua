@@ -56,6 +56,11 @@
 ---@field onuncaughterror? fun(problem: any, traceback: string)
 ---Calls a connection's callback. A host that must prepare its script instance replaces it.
 ---@field oncallback fun(callback: websocket.callback, self: any, connection: websocket.connection, data: websocket.event)
+---Called before a connection, a server or a timer begins: `object[ending](object)` ends it. `params`,
+---of the first two, is a copy that may be changed. The function that it returns is called instead
+---of the callback; nil and a text refuse, and are raised. A host that must know its script instance
+---replaces it.
+---@field onbegin fun(callback: function, object: table, ending: "disconnect"|"close"|"cancel", params?: table): function?, string?
 local websocket = {}
 
 ---@alias websocket.state "connecting"|"open"|"closing"|"closed"

@@ -8,7 +8,8 @@ Alarm.__index = Alarm
 
 --- After `delay_ms`, from within `update`: `callback(owner)`. An error of it leaves `update`.
 function Alarm.new(delay_ms, callback, owner)
-  local alarm = setmetatable({ callback = callback, owner = owner, id = 0 }, Alarm)
+  local alarm = setmetatable({ owner = owner, id = 0 }, Alarm)
+  alarm.callback = internal.kept(callback, alarm, "cancel", nil, 2)
   native.set_timer(alarm, alarm, delay_ms)
   return alarm
 end

@@ -143,6 +143,20 @@ local function copy_client_params(params)
   return own
 end
 
+-- Called with every callback that is to be kept, before anything begins: it is that of `object`, a
+-- connection, a server or a timer, which object[ending](object) ends. Of the first two the host may
+-- change `params`, which is a copy. What it returns is called instead; nil and a text are an error.
+-- A host that must prepare a script instance before its callbacks run captures the instance here.
+function websocket.onbegin(callback, _object, _ending, _params)
+  return callback
+end
+
+-- What is to be kept of `callback`.
+local function kept(callback, object, ending, params, level)
+  local own, problem = websocket.onbegin(callback, object, ending, params)
+  return own or error(problem, level + 1)
+end
+
 -- `level` is that of the caller, who is to read what is wrong.
 local function connect(url, params, callback, level)
   url = to_string(url)
@@ -159,6 +173,7 @@ local function connect(url, params, callback, level)
   own.self, own.linger = nil, nil
   local connection, record = new_connection(url, callback, self)
   record.lingers = linger
+  record.callback = kept(callback, connection, "disconnect", own, level + 1)
   local problem = native.connect(connection, record, url, own)
   if problem then
     error(problem, level + 1)
@@ -323,7 +338,7 @@ end
 -- The embedded files, read when they are first used: to a script that needs none of them they
 -- cost nothing. What `require` keeps is the host's; what is kept here stays.
 local parts = {}
-local internal = { native = native, connect = connect }
+local internal = { native = native, connect = connect, kept = kept }
 
 function internal.updates()
   return epoch
@@ -777,6 +792,7 @@ function websocket.listen(params, callback)
   local record =
     { id = 0, callback = callback, self = self, authorize = authorize, request = request }
   server_records[server] = record
+  record.callback = kept(callback, server, "close", own, 2)
   local complaint, message, code = native.listen(server, record, own)
   if complaint then
     error(complaint, 2)

@@ -9,6 +9,8 @@
 
 #include "registry.h"
 
+#include <string.h>
+
 namespace
 {
 using websocket::PushRegistered;
@@ -17,15 +19,23 @@ using websocket::Register;
 const int EVENT_DISCONNECTED = 1; // as in the module's table
 const char* const CALLBACK_TYPE = "websocket.callback";
 
-char KEY_ENDS;      // weak: connections and servers, each with the name of what ends it
+// The arguments of the module's `onbegin`.
+enum
+{
+    FUNCTION = 1,
+    OBJECT,
+    ENDING,
+};
+
+char KEY_ENDS;      // weak: what has begun, each with the name of its method that ends it
 char KEY_CALLBACKS; // weak: every Callback
 
-// What a script gave to `connect` or `listen`: its function and its instance, as the engine keeps
-// them. Null once it is over.
+// A function that an event is to call, and the instance that ran when it was given, as the engine
+// keeps them. Null once it is over.
 struct Callback
 {
     dmScript::LuaCallbackInfo* m_Info;
-    bool m_IsServers; // called for many connections
+    bool m_IsServers; // its last event is not known here
 };
 
 void Release(Callback* callback)
@@ -144,14 +154,25 @@ void Run(lua_State* L, Callback* callback)
     dmScript::TeardownCallback(callback->m_Info);
 }
 
+// Whether nothing comes after this: `data` (3) is nil where a timer rings.
+bool IsLast(lua_State* L)
+{
+    if (!lua_istable(L, 3))
+    {
+        return true;
+    }
+    lua_getfield(L, 3, "event");
+    bool is_last = lua_tointeger(L, -1) == EVENT_DISCONNECTED;
+    lua_pop(L, 1);
+    return is_last;
+}
+
 // The callback that the module has: hands an event on while the instance is there.
 int Deliver(lua_State* L)
 {
     Callback* callback = (Callback*)lua_touserdata(L, lua_upvalueindex(1));
     lua_settop(L, 3);
-    lua_getfield(L, 3, "event");
-    bool is_last = lua_tointeger(L, -1) == EVENT_DISCONNECTED && !callback->m_IsServers;
-    lua_settop(L, 3);
+    bool is_last = !callback->m_IsServers && IsLast(L);
     if (callback->m_Info && dmScript::IsCallbackValid(callback->m_Info))
     {
         Run(L, callback);
@@ -164,7 +185,8 @@ int Deliver(lua_State* L)
     return 0;
 }
 
-void PushCallback(lua_State* L, int function, bool is_servers)
+// False, and nothing is pushed, where no script instance runs.
+bool PushCallback(lua_State* L, int function, bool is_servers)
 {
     Callback* callback = (Callback*)lua_newuserdata(L, sizeof(Callback));
     callback->m_Info = 0;
@@ -174,27 +196,29 @@ void PushCallback(lua_State* L, int function, bool is_servers)
     callback->m_Info = dmScript::CreateCallback(L, function);
     if (!callback->m_Info)
     {
-        luaL_error(L, "a callback needs a script instance: call this from within a script");
+        lua_pop(L, 1);
+        return false;
     }
     PushRegistered(L, &KEY_CALLBACKS);
     lua_pushvalue(L, -2);
     lua_pushboolean(L, 1);
     lua_rawset(L, -3);
     lua_pop(L, 1);
+    return true;
 }
 
-// Notes how Finalize ends what was returned.
-void Remember(lua_State* L, int value, const char* method)
+// Notes how Finalize ends the object at OBJECT.
+void Remember(lua_State* L)
 {
     PushRegistered(L, &KEY_ENDS);
-    lua_pushvalue(L, value);
-    lua_pushstring(L, method);
+    lua_pushvalue(L, OBJECT);
+    lua_pushvalue(L, ENDING);
     lua_rawset(L, -3);
     lua_pop(L, 1);
 }
 
-// Says goodbye: every server and connection closes with 1001, "going away". The workers send
-// it; the end of the Lua state waits for them.
+// Says goodbye: every server and connection closes with 1001, "going away", and no timer rings any
+// more. The workers send it; the end of the Lua state waits for them.
 void CloseAll(lua_State* L)
 {
     PushRegistered(L, &KEY_ENDS);
@@ -202,16 +226,16 @@ void CloseAll(lua_State* L)
     lua_pushnil(L);
     while (lua_istable(L, ends) && lua_next(L, ends))
     {
-        int connection = ends + 1; // or a server; above it the name of its method
-        lua_getfield(L, connection, lua_tostring(L, -1));
-        lua_pushvalue(L, connection);
+        int object = ends + 1; // above it the name of its method
+        lua_getfield(L, object, lua_tostring(L, -1));
+        lua_pushvalue(L, object);
         lua_pushinteger(L, 1001);
         if (lua_pcall(L, 2, 0, 0) != 0)
         {
             const char* text = lua_tostring(L, -1);
             dmLogError("%s", text ? text : "an error that is no text");
         }
-        lua_settop(L, connection);
+        lua_settop(L, object);
     }
     lua_settop(L, ends - 1);
 }
@@ -239,45 +263,19 @@ void websocket::OpenCallbacks(lua_State* L)
     Register(L, &KEY_CALLBACKS);
 }
 
-int websocket::CallWithCallback(lua_State* L, int arguments, bool is_servers)
+int websocket::Keep(lua_State* L)
 {
-    lua_settop(L, arguments);
-    Callback* callback = 0;
-    if (lua_isfunction(L, arguments))
-    {
-        PushCallback(L, arguments, is_servers);
-        callback = (Callback*)lua_touserdata(L, -1);
-        lua_pushvalue(L, -1);
-        lua_pushcclosure(L, Deliver, 1);
-        lua_replace(L, arguments);
-    }
-    else
+    lua_settop(L, ENDING);
+    bool is_servers = strcmp(luaL_checkstring(L, ENDING), "close") == 0;
+    if (!PushCallback(L, FUNCTION, is_servers))
     {
         lua_pushnil(L);
+        lua_pushliteral(L, "a callback needs a script instance: call this from within a script");
+        return 2;
     }
-    lua_insert(L, 1); // keeps the callback alive until it is clear that it is needed
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 2);
-    bool failed = lua_pcall(L, arguments, LUA_MULTRET, 0) != 0;
-    if (callback && (failed || !lua_istable(L, 2)))
-    {
-        Release(callback);
-    }
-    if (failed)
-    {
-        luaL_where(L, 1);
-        lua_insert(L, -2);
-        if (lua_isstring(L, -1))
-        {
-            lua_concat(L, 2);
-        }
-        return lua_error(L);
-    }
-    if (lua_istable(L, 2))
-    {
-        Remember(L, 2, is_servers ? "close" : "disconnect");
-    }
-    return lua_gettop(L) - 1;
+    Remember(L);
+    lua_pushcclosure(L, Deliver, 1);
+    return 1;
 }
 
 // The engine's half of a callback must be given back while its script context is whole: when

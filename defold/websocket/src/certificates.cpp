@@ -54,27 +54,6 @@ bool PushFromSys(lua_State* L, const char* name, const char* argument)
     lua_settop(L, top);
     return false;
 }
-
-// Replaces the table at `index`, or what is none, by a copy of its own.
-void Copy(lua_State* L, int index)
-{
-    lua_newtable(L);
-    if (lua_istable(L, index))
-    {
-        lua_pushnil(L);
-        while (lua_next(L, index))
-        {
-            lua_pushvalue(L, -2);
-            lua_insert(L, -2);
-            lua_rawset(L, -4);
-        }
-        if (lua_getmetatable(L, index))
-        {
-            lua_setmetatable(L, -2);
-        }
-    }
-    lua_replace(L, index);
-}
 } // namespace
 
 // They are a custom resource; or the file that a bundle has in its place; or in a build from the
@@ -111,25 +90,28 @@ bool websocket::PushCertificates(lua_State* L, dmConfigFile::HConfig config)
     return false;
 }
 
-void websocket::SetCertificates(lua_State* L, int index, int ca)
+void websocket::SetCertificates(lua_State* L, int params, int ca)
 {
-    int top = lua_gettop(L);
-    Copy(L, index);
-    lua_getfield(L, index, "tls");
-    if (lua_isnil(L, -1) || lua_istable(L, -1))
+    lua_getfield(L, params, "tls");
+    if (lua_isnil(L, -1))
     {
-        int tls = top + 1;
-        Copy(L, tls);
-        lua_getfield(L, tls, "ca");
-        if (lua_isnil(L, -1))
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, params, "tls");
+    }
+    if (lua_istable(L, -1)) // else the module says what is wrong
+    {
+        lua_getfield(L, -1, "ca");
+        bool is_set = !lua_isnil(L, -1);
+        lua_pop(L, 1);
+        if (!is_set)
         {
             lua_pushvalue(L, ca);
-            lua_setfield(L, tls, "ca");
+            lua_setfield(L, -2, "ca");
         }
-        lua_settop(L, tls);
-        lua_setfield(L, index, "tls");
     }
-    lua_settop(L, top);
+    lua_pop(L, 1);
 }
 
 #endif

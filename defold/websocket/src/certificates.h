@@ -9,7 +9,6 @@ namespace websocket
 // read, which is logged.
 bool PushCertificates(lua_State* L, dmConfigFile::HConfig config);
 
-// Sets `ca`, a value on the stack, as params.tls.ca of the params at `index`, unless they have one.
-// The script's table stays as it is: the params are replaced by a copy.
-void SetCertificates(lua_State* L, int index, int ca);
+// Sets `ca`, a value on the stack, as params.tls.ca of the params at `params`, unless they have one.
+void SetCertificates(lua_State* L, int params, int ca);
 } // namespace websocket

@@ -15,6 +15,7 @@
 #include "registry.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 // Engines since the spring of 2026 rename every symbol of Lua; lib/ has an archive for each kind.
 #if defined(DM_LUA_PRIVATE_PREFIX) && !defined(__EMSCRIPTEN__)
@@ -29,31 +30,27 @@ char KEY_UPDATE; // the module's `update`, whatever scripts put in its place
 dmConfigFile::HConfig g_Config = 0;
 double g_UpdateBudget = 0; // milliseconds; 0: no limit
 
-// connect(url, params, callback), with the project's certificates (upvalue 2: false if none, nil
-// until they are looked for).
-int Connect(lua_State* L)
+// onbegin(callback, object, ending, params): keeps the callback with its instance, and gives a
+// connection the project's certificates (upvalue 1: false if none, nil until they are looked for).
+int OnBegin(lua_State* L)
 {
-    lua_settop(L, 3);
+    lua_settop(L, 4);
 #if !defined(__EMSCRIPTEN__)
-    if (lua_isnil(L, lua_upvalueindex(2)))
+    bool is_connection = strcmp(luaL_checkstring(L, 3), "disconnect") == 0;
+    if (is_connection && lua_isnil(L, lua_upvalueindex(1)))
     {
         if (!websocket::PushCertificates(L, g_Config))
         {
             lua_pushboolean(L, 0);
         }
-        lua_replace(L, lua_upvalueindex(2));
+        lua_replace(L, lua_upvalueindex(1));
     }
-    if (lua_isstring(L, lua_upvalueindex(2)))
+    if (is_connection && lua_isstring(L, lua_upvalueindex(1)))
     {
-        websocket::SetCertificates(L, 2, lua_upvalueindex(2));
+        websocket::SetCertificates(L, 4, lua_upvalueindex(1));
     }
 #endif
-    return websocket::CallWithCallback(L, 3, false);
-}
-
-int Listen(lua_State* L)
-{
-    return websocket::CallWithCallback(L, 2, true);
+    return websocket::Keep(L);
 }
 
 // What a listener raises, unless the script sets a function of its own.
@@ -64,7 +61,7 @@ int LogUncaught(lua_State* L)
     return 0;
 }
 
-// Wraps the module's functions that take a callback. Protected, for Lua may run out of memory.
+// Sets what the module asks its host for. Protected, for Lua may run out of memory.
 int Open(lua_State* L)
 {
     websocket::OpenCallbacks(L);
@@ -72,19 +69,15 @@ int Open(lua_State* L)
     lua_pushliteral(L, MODULE_NAME);
     lua_call(L, 1, 1);
     int module = lua_gettop(L);
-    // A context that is initialized again has the same module: its functions are wrapped.
+    // A context that is initialized again has the same module.
     websocket::PushRegistered(L, &KEY_UPDATE);
     if (lua_isnil(L, -1))
     {
         lua_getfield(L, module, "update");
         websocket::Register(L, &KEY_UPDATE);
-        lua_getfield(L, module, "connect");
         lua_pushnil(L);
-        lua_pushcclosure(L, Connect, 2);
-        lua_setfield(L, module, "connect");
-        lua_getfield(L, module, "listen");
-        lua_pushcclosure(L, Listen, 1);
-        lua_setfield(L, module, "listen");
+        lua_pushcclosure(L, OnBegin, 1);
+        lua_setfield(L, module, "onbegin");
         lua_pushcfunction(L, LogUncaught);
         lua_setfield(L, module, "onuncaughterror");
     }
