@@ -84,7 +84,8 @@ dist-defold: tools ## build/defold.zip, the extension for Defold, and a check th
 	build/venv/bin/python tests/hosts/defold/package
 
 .PHONY: html5
-html5: tools ## the Defold extension in node and Chromium; needs emscripten
+html5: ## the Defold extension in node and Chromium; on Debian it first installs emscripten, too
+	@tests/install emcc=emscripten
 	@$(MAKE) --no-print-directory build LUA=5.1
 	tests/hosts/defold/web
 

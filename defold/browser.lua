@@ -5,6 +5,7 @@
 local log = ...
 
 local DEFAULT_TIMEOUT = 3000
+local QUEUE_OF_OPEN = 8 * 1024 * 1024 -- `open` sets max_receive_queue where the script does not
 local TOKEN = "^[%w!#$%%&'*+%-.^_`|~]+$" -- RFC 9110 section 5.6.2
 
 -- Params that change nothing here.
@@ -29,14 +30,21 @@ local function miss(what)
   end
 end
 
-local function milliseconds(params, key, default)
+-- The complaint of src/lua/params.rs.
+local function complain(key, expected, value)
+  local got = type(value) == "number" and tostring(value) or "a " .. type(value)
+  if type(value) == "string" then
+    got = '"' .. value .. '"'
+  end
+  error(("params.%s must be %s, got %s"):format(key, expected, got), 0)
+end
+
+local function milliseconds(params, key, default, expected, least)
   local value = params[key]
   if value == nil then
     return default
-  end
-  value = tonumber(value)
-  if not value or value ~= value or value < 0 then
-    error(("params.%s must be a number of milliseconds, 0 or more"):format(key), 0)
+  elseif type(value) ~= "number" or value ~= value or value < least then
+    complain(key, expected, value)
   end
   return value
 end
@@ -53,7 +61,22 @@ local function add(list, known, text, key)
   end
 end
 
--- Of headers, those that name subprotocols count as `protocol`.
+-- Lines `Name: value`, with nothing empty between them.
+local function each_line(headers, field)
+  local text = headers:gsub("^[\r\n]+", ""):gsub("[\r\n]+$", "")
+  for line in (text == "" and "" or text .. "\n"):gmatch("(.-)\r?\n") do
+    local name, value = line:match("^(.-):(.*)$")
+    if line == "" then
+      local expected = "The header field must not contain double '\\r\\n\\r\\n': '%s'"
+      error(expected:format(text), 0)
+    elseif not name then
+      error(("params.headers: 'Name: value' expected, got '%s'"):format(line), 0)
+    end
+    field(name, value)
+  end
+end
+
+-- Of headers, those that name subprotocols count as `protocol`. Whether there are others.
 local function add_from_headers(list, known, headers)
   local key = "headers['Sec-WebSocket-Protocol']"
   local others = false
@@ -68,13 +91,10 @@ local function add_from_headers(list, known, headers)
     for name, value in pairs(headers) do
       field(tostring(name), type(value) == "table" and table.concat(value, ",") or tostring(value))
     end
+  elseif type(headers) == "string" then
+    each_line(headers, field)
   elseif headers ~= nil then
-    for line in (tostring(headers) .. "\n"):gmatch("(.-)\r?\n") do
-      local name, value = line:match("^(.-):(.*)$")
-      if name then
-        field(name, value)
-      end
-    end
+    complain("headers", "a string or a table", headers)
   end
   return others
 end
@@ -82,12 +102,11 @@ end
 local function protocols(params)
   local list, known = {}, {}
   local given = params.protocol
-  if type(given) == "table" then
-    for _, text in ipairs(given) do
-      add(list, known, tostring(text), "protocol")
+  for _, text in ipairs(type(given) == "table" and given or { given }) do
+    if type(text) ~= "string" then
+      complain("protocol", "a string or a list of strings", text)
     end
-  elseif given ~= nil then
-    add(list, known, tostring(given), "protocol")
+    add(list, known, text, "protocol")
   end
   if add_from_headers(list, known, params.headers) then
     miss(MISSING.headers)
@@ -96,14 +115,13 @@ local function protocols(params)
 end
 
 local function read(params)
-  if type(params) ~= "table" then
-    params = {}
-  end
-  local timeout = milliseconds(params, "timeout", DEFAULT_TIMEOUT)
-  local delay = milliseconds(params, "delay", 0)
+  local number = "a number of milliseconds"
+  -- A timeout of 0 or less is an event.
+  local timeout = milliseconds(params, "timeout", DEFAULT_TIMEOUT, number, -math.huge)
+  local delay = milliseconds(params, "delay", 0, number .. ", 0 or more", 0)
   local names = protocols(params)
   for key, what in pairs(MISSING) do
-    if params[key] ~= nil and key ~= "headers" then
+    if params[key] ~= nil and params[key] ~= QUEUE_OF_OPEN and key ~= "headers" then
       miss(what)
     end
   end

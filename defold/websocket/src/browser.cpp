@@ -27,7 +27,15 @@ enum
     BROWSER = 1,
     HELPER,
     OBJECTS, // what module.lua knows by a number
-    TALLY,   // how many events it has handed over, and how many had no callback
+    LOOP,    // what `update` calls: at DRAIN and HANDLER
+};
+
+// In the table of LOOP; under HANDED which upvalue of `drain` counts the events it has handed over.
+enum
+{
+    DRAIN = 1,
+    HANDLER,
+    HANDED,
 };
 
 char g_Key; // its address is the registry's key for the module table
@@ -68,12 +76,13 @@ void Miss(lua_State* L, const char* what)
     lua_call(L, 1, 0);
 }
 
-// The table at 1 stands for the next number: all that may raise, before anything begins.
+// The table at 1 stands for the next number, which the table at 2 gets: all that may raise, before
+// anything begins.
 void Adopt(lua_State* L)
 {
     int id = Self(L)->m_LastId + 1;
     lua_pushinteger(L, id);
-    lua_setfield(L, 1, "_id");
+    lua_setfield(L, 2, "id");
     lua_pushinteger(L, id);
     lua_pushvalue(L, 1);
     lua_rawset(L, lua_upvalueindex(OBJECTS));
@@ -87,30 +96,30 @@ void Retire(lua_State* L, int id)
     lua_rawset(L, lua_upvalueindex(OBJECTS));
 }
 
-// connect(connection, url, params): what is wrong with the params, or nothing. The helper is
+// connect(connection, record, url, params): what is wrong with the params, or nothing. The helper is
 // browser.lua's read.
 int NativeConnect(lua_State* L)
 {
-    lua_settop(L, 3);
+    lua_settop(L, 4);
     lua_pushvalue(L, lua_upvalueindex(HELPER));
-    lua_pushvalue(L, 3);
-    lua_call(L, 1, 3); // 4 the subprotocols, or false and 5 what is wrong; 5 timeout, 6 delay
-    if (!lua_toboolean(L, 4))
+    lua_pushvalue(L, 4);
+    lua_call(L, 1, 3); // 5 the subprotocols, or false and 6 what is wrong; 6 timeout, 7 delay
+    if (!lua_toboolean(L, 5))
     {
-        lua_settop(L, 5);
+        lua_settop(L, 6);
         return 1;
     }
     Adopt(L);
-    const char* url = lua_tostring(L, 2);
-    NewSocket(Self(L), url ? url : "", lua_tostring(L, 4), lua_tonumber(L, 5), lua_tonumber(L, 6));
+    const char* url = lua_tostring(L, 3);
+    NewSocket(Self(L), url ? url : "", lua_tostring(L, 5), lua_tonumber(L, 6), lua_tonumber(L, 7));
     return 0;
 }
 
-// set_timer(object, delay_ms)
+// set_timer(object, record, delay_ms)
 int NativeSetTimer(lua_State* L)
 {
     Adopt(L);
-    NewTimer(Self(L), lua_tonumber(L, 2));
+    NewTimer(Self(L), lua_tonumber(L, 3));
     return 0;
 }
 
@@ -122,11 +131,13 @@ int NativeCancelTimer(lua_State* L)
     return 0;
 }
 
+// live(): connections and timers; and goodbyes under way, which are the browser's.
 int NativeLive(lua_State* L)
 {
     Browser* browser = Self(L);
     lua_pushinteger(L, (lua_Integer)(browser->m_Sockets.size() + browser->m_Timers.size()));
-    return 1;
+    lua_pushinteger(L, 0);
+    return 2;
 }
 
 // delivers(): whether callbacks are being run, and whether this is one.
@@ -138,20 +149,38 @@ int NativeDelivers(lua_State* L)
     return 2;
 }
 
-// close(id, code, reason)
-int NativeClose(lua_State* L)
+// The code at 2, as a browser takes it.
+int SendableCode(lua_State* L)
 {
-    Socket* socket = Find(L);
     int code = (int)lua_tointeger(L, 2);
-    const char* reason = lua_tostring(L, 3);
-    if (socket && code != 1000 && code < 3000)
+    if (code != 1000 && code < 3000)
     {
         Miss(L, "close codes other than 1000 and 3000 to 4999: 1000 is sent");
         code = 1000;
     }
-    if (socket)
+    return code;
+}
+
+// close(id, code, reason)
+int NativeClose(lua_State* L)
+{
+    if (Socket* socket = Find(L))
     {
+        int code = SendableCode(L);
+        const char* reason = lua_tostring(L, 3);
         Close(socket, code, reason ? reason : "");
+    }
+    return 0;
+}
+
+// leave(id, code, reason): the next update tells the end.
+int NativeLeave(lua_State* L)
+{
+    if (Socket* socket = Find(L))
+    {
+        int sent = SendableCode(L);
+        const char* reason = lua_tostring(L, 3);
+        Leave(socket, (int)lua_tointeger(L, 2), sent, reason ? reason : "");
     }
     return 0;
 }
@@ -259,18 +288,44 @@ int NativeSend(lua_State* L)
     return 1;
 }
 
-// Takes the event off that was shown. After its last one nobody needs to know its number.
-void Pop(lua_State* L, Browser* browser)
+// set_loop(drain, handler): see src/lua/calls.rs.
+int NativeSetLoop(lua_State* L)
 {
-    const Event& event = browser->m_Events.front();
-    int id = event.m_Id, kind = event.m_Kind;
-    browser->m_Events.pop_front();
-    browser->m_IsShown = false;
-    browser->m_Left--;
-    if (kind == EVENT_DISCONNECTED)
+    bool is_handed;
+    int index = 0;
+    do
     {
-        DeleteSocket(browser, id);
-    }
+        if (!lua_getupvalue(L, 1, ++index))
+        {
+            return luaL_error(L, "module.lua does not count what it hands over");
+        }
+        is_handed = lua_rawequal(L, -1, 2) != 0;
+        lua_pop(L, 1);
+    } while (!is_handed);
+    lua_settop(L, 2);
+    lua_pushinteger(L, index);
+    lua_rawseti(L, lua_upvalueindex(LOOP), HANDED);
+    lua_rawseti(L, lua_upvalueindex(LOOP), HANDLER);
+    lua_rawseti(L, lua_upvalueindex(LOOP), DRAIN);
+    return 0;
+}
+
+// Pushes `drain`, and behind it what it has counted. Returns the number of that upvalue.
+int PushHanded(lua_State* L)
+{
+    lua_rawgeti(L, lua_upvalueindex(LOOP), HANDED);
+    int index = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    lua_rawgeti(L, lua_upvalueindex(LOOP), DRAIN);
+    lua_getupvalue(L, -1, index);
+    return index;
+}
+
+// Takes the event off that was shown. After its last one nobody needs to know its number.
+void TakeOff(lua_State* L, Browser* browser)
+{
+    int id = browser->m_Shown->m_Id, kind = browser->m_Shown->m_Kind;
+    Pop(browser);
     if (kind == EVENT_DISCONNECTED || kind == EVENT_TIMER)
     {
         Retire(L, id);
@@ -280,23 +335,37 @@ void Pop(lua_State* L, Browser* browser)
 // What came of the update: the event under way stays, unless it was handed to its callback.
 int Settle(lua_State* L, Browser* browser, bool is_fine)
 {
-    lua_rawgeti(L, lua_upvalueindex(TALLY), 1);
+    PushHanded(L);
     int handed = (int)lua_tointeger(L, -1);
-    lua_pop(L, 1);
-    bool was_handed = browser->m_IsShown && handed == browser->m_Seen;
+    lua_pop(L, 2);
+    bool was_handed = browser->m_Shown && handed == browser->m_Seen;
     if (was_handed)
     {
-        Pop(L, browser);
+        TakeOff(L, browser);
     }
-    else if (browser->m_IsShown)
+    else if (browser->m_Shown)
     {
-        browser->m_IsShown = false;
+        browser->m_Shown = 0;
         browser->m_Seen = handed;
     }
     return is_fine ? DONE : was_handed ? CALLBACK_RAISED : RAISED;
 }
 
-// update(drain, handler, budget_ms): see src/lua/calls.rs.
+// Calls `drain`.
+int Deliver(lua_State* L, Browser* browser)
+{
+    lua_settop(L, 0);
+    lua_rawgeti(L, lua_upvalueindex(LOOP), HANDLER);
+    lua_rawgeti(L, lua_upvalueindex(LOOP), DRAIN);
+    browser->m_Delivering = L;
+    bool is_fine = lua_pcall(L, 0, 0, 1) == 0;
+    browser->m_Delivering = 0;
+    lua_pushinteger(L, Settle(L, browser, is_fine));
+    lua_insert(L, 2);
+    return lua_gettop(L) - 1;
+}
+
+// update(budget_ms): see src/lua/calls.rs.
 int NativeUpdate(lua_State* L)
 {
     Browser* browser = Self(L);
@@ -304,32 +373,24 @@ int NativeUpdate(lua_State* L)
     {
         return 0;
     }
-    if (lua_type(L, 3) != LUA_TBOOLEAN)
+    double budget = lua_tonumber(L, 1);
+    if (!Begin(browser, lua_isnoneornil(L, 1) ? -1 : budget > 0 ? budget : 0))
     {
-        Tick(browser);
-        browser->m_Left = browser->m_Events.size();
-        browser->m_Seen = 0;
-        bool is_bounded = lua_type(L, 3) == LUA_TNUMBER;
-        browser->m_Deadline = is_bounded ? emscripten_get_now() + lua_tonumber(L, 3) : 0;
-        if (browser->m_Left == 0)
-        {
-            lua_pushinteger(L, IDLE);
-            return 1;
-        }
-        for (int field = 1; field <= 2; field++)
-        {
-            lua_pushinteger(L, 0);
-            lua_rawseti(L, lua_upvalueindex(TALLY), field);
-        }
+        lua_pushinteger(L, IDLE);
+        return 1;
     }
-    lua_settop(L, 2);
-    lua_pushvalue(L, 1);
-    browser->m_Delivering = L;
-    bool is_fine = lua_pcall(L, 0, 0, 2) == 0;
-    browser->m_Delivering = 0;
-    lua_pushinteger(L, Settle(L, browser, is_fine));
-    lua_insert(L, 3);
-    return lua_gettop(L) - 2;
+    int index = PushHanded(L);
+    lua_pop(L, 1);
+    lua_pushinteger(L, 0);
+    lua_setupvalue(L, -2, index);
+    return Deliver(L, browser);
+}
+
+// go_on(): the rest of an update that an error has interrupted.
+int NativeGoOn(lua_State* L)
+{
+    Browser* browser = Self(L);
+    return browser->m_Delivering ? 0 : Deliver(L, browser);
 }
 
 // next(): id, message, type; the id of another event; or nothing.
@@ -340,26 +401,23 @@ int NativeNext(lua_State* L)
     {
         return 0;
     }
-    if (browser->m_IsShown)
+    if (browser->m_Shown)
     {
-        Pop(L, browser);
+        TakeOff(L, browser);
     }
-    if (browser->m_Left == 0 ||
-        (browser->m_Deadline > 0 && emscripten_get_now() >= browser->m_Deadline))
+    const Event* event = Show(browser);
+    if (!event)
     {
         return 0;
     }
-    const Event& event = browser->m_Events.front();
-    bool is_message = event.m_Kind == EVENT_MESSAGE;
-    lua_pushinteger(L, event.m_Id);
-    if (is_message)
+    lua_pushinteger(L, event->m_Id);
+    if (event->m_Kind != EVENT_MESSAGE)
     {
-        lua_pushlstring(L, event.m_Text.data(), event.m_Text.size());
-        lua_pushinteger(L, event.m_Code);
+        return 1;
     }
-    browser->m_IsShown = true;
-    browser->m_Seen++;
-    return is_message ? 3 : 1;
+    lua_pushlstring(L, event->m_Text.data(), event->m_Text.size());
+    lua_pushinteger(L, event->m_Code);
+    return 3;
 }
 
 void PushText(lua_State* L, const std::string& text)
@@ -371,11 +429,11 @@ void PushText(lua_State* L, const std::string& text)
 int NativeRare(lua_State* L)
 {
     Browser* browser = Self(L);
-    if (!browser->m_IsShown)
+    if (!browser->m_Shown)
     {
         return 0;
     }
-    const Event& event = browser->m_Events.front();
+    const Event& event = *browser->m_Shown;
     lua_pushinteger(L, event.m_Kind);
     switch (event.m_Kind)
     {
@@ -503,12 +561,15 @@ void SetList(lua_State* L, const char* field, const char* const* names)
 void PushNatives(lua_State* L)
 {
     const Native NATIVES[] = {
+        {"set_loop", NativeSetLoop, 0},
         {"update", NativeUpdate, 0},
+        {"go_on", NativeGoOn, 0},
         {"next", NativeNext, 0},
         {"rare", NativeRare, 0},
         {"send", NativeSend, 0},
         {"connect", NativeConnect, 1},
         {"close", NativeClose, 2},
+        {"leave", NativeLeave, 2},
         {"buffered", NativeBuffered, 0},
         {"stats", NativeStats, 0},
         {"pause", NativePause, 2},
@@ -533,7 +594,7 @@ void PushNatives(lua_State* L)
     int table = lua_gettop(L);
     PushBrowser(L);
     lua_newtable(L); // the objects
-    lua_newtable(L); // the tally
+    lua_newtable(L); // the loop
     for (size_t i = 0; i < sizeof(NATIVES) / sizeof(*NATIVES); i++)
     {
         const Native& native = NATIVES[i];
@@ -551,9 +612,10 @@ void PushNatives(lua_State* L)
         lua_pushcclosure(L, native.m_Function, 4);
         lua_setfield(L, table, native.m_Name);
     }
-    lua_setfield(L, table, "tally");
+    lua_pop(L, 1);
     lua_setfield(L, table, "objects");
     lua_settop(L, table);
+    SetList(L, "number_keys", KEYS_numbers);
     SetList(L, "connect_keys", KEYS_params);
     SetList(L, "listen_keys", KEYS_listen_params);
     SetList(L, "compression_keys", KEYS_compression);

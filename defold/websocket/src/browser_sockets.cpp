@@ -3,6 +3,7 @@
 #include "browser_sockets.h"
 
 #include <emscripten/emscripten.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -51,7 +52,7 @@ using namespace websocket;
 
 typedef decltype(EmscriptenWebSocketMessageEvent::isText) Boolean; // int, later bool
 
-void Push(Browser* browser, int id, int kind, int code, const std::string& text,
+void Push(std::deque<Event>& events, int id, int kind, int code, const std::string& text,
           const std::string& other, bool clean)
 {
     Event event;
@@ -61,24 +62,31 @@ void Push(Browser* browser, int id, int kind, int code, const std::string& text,
     event.m_Clean = clean;
     event.m_Text = text;
     event.m_Other = other;
-    browser->m_Events.push_back(event);
+    events.push_back(event);
 }
 
 void Push(Socket* socket, int kind, int code, const std::string& text,
           const std::string& other = std::string(), bool clean = false)
 {
-    Push(socket->m_Browser, socket->m_Id, kind, code, text, other, clean);
+    Push(socket->m_Browser->m_Events, socket->m_Id, kind, code, text, other, clean);
+}
+
+// The browser has no more to tell us of it.
+void Forget(Socket* socket)
+{
+    socket->m_Unsent = Buffered(socket);
+    if (socket->m_Handle > 0)
+    {
+        emscripten_websocket_delete(socket->m_Handle);
+        socket->m_Handle = 0;
+    }
 }
 
 // The last event of a socket.
 void End(Socket* socket, int code, const std::string& reason, bool clean)
 {
     socket->m_Phase = OVER;
-    if (socket->m_Handle > 0)
-    {
-        emscripten_websocket_delete(socket->m_Handle);
-        socket->m_Handle = 0;
-    }
+    Forget(socket);
     Push(socket, EVENT_DISCONNECTED, code, reason, std::string(), clean);
 }
 
@@ -89,15 +97,21 @@ void Fail(Socket* socket, int code, const char* stage, const std::string& text)
 }
 
 // Has the browser close it, without a word to us any more.
-void Abandon(Socket* socket)
+void Abandon(Socket* socket, int code = 1000, const char* reason = "")
 {
-    EMSCRIPTEN_WEBSOCKET_T handle = socket->m_Handle;
-    if (handle > 0)
+    if (socket->m_Handle > 0)
     {
-        emscripten_websocket_close(handle, 1000, "");
-        emscripten_websocket_delete(handle);
-        socket->m_Handle = 0;
+        emscripten_websocket_close(socket->m_Handle, (unsigned short)code, reason);
     }
+    Forget(socket);
+}
+
+// Whether nobody is to hear of this event any more: the script has left its socket.
+bool IsUnwanted(Browser* browser, const Event& event)
+{
+    std::map<int, Socket*>::iterator found = browser->m_Sockets.find(event.m_Id);
+    bool is_over = found == browser->m_Sockets.end() || found->second->m_Phase == LEFT;
+    return is_over && event.m_Kind != EVENT_TIMER;
 }
 
 typedef EMSCRIPTEN_RESULT (*GetText)(EMSCRIPTEN_WEBSOCKET_T, char*, int);
@@ -185,8 +199,23 @@ std::string WebSocketUrl(const std::string& url)
     return std::string();
 }
 
+// In Defold's words, which its scripts may look for.
+void TimeOut(Socket* socket, const char* stage)
+{
+    char text[100];
+    double limit = socket->m_Timeout > 0 ? socket->m_Timeout : 0;
+    snprintf(text, sizeof(text), "Connect sequence timed out after %.0f ms in stage '%s'", limit,
+             stage);
+    Fail(socket, ERROR_SOCKET_TIMEOUT, stage, text);
+}
+
 void Open(Socket* socket, double now)
 {
+    if (socket->m_Timeout <= 0)
+    {
+        TimeOut(socket, "resolve");
+        return;
+    }
     // Links the function that websocket_browser_open calls by its name in JavaScript.
     static EMSCRIPTEN_WEBSOCKET_T (*const volatile linked)(EmscriptenWebSocketCreateAttributes*) =
         emscripten_websocket_new;
@@ -217,6 +246,47 @@ void Open(Socket* socket, double now)
     emscripten_websocket_set_onopen_callback(socket->m_Handle, socket, OnOpen);
     emscripten_websocket_set_onmessage_callback(socket->m_Handle, socket, OnMessage);
     emscripten_websocket_set_onclose_callback(socket->m_Handle, socket, OnClose);
+}
+
+// After its last event.
+void DeleteSocket(Browser* browser, int id)
+{
+    std::map<int, Socket*>::iterator found = browser->m_Sockets.find(id);
+    if (found != browser->m_Sockets.end())
+    {
+        delete found->second;
+        browser->m_Sockets.erase(found);
+    }
+}
+
+// Does what is due by the clock.
+void Tick(Browser* browser)
+{
+    double now = emscripten_get_now();
+    std::map<int, double>& timers = browser->m_Timers;
+    for (std::map<int, double>::iterator at = timers.begin(); at != timers.end();)
+    {
+        std::map<int, double>::iterator timer = at++;
+        if (now >= timer->second)
+        {
+            Push(browser->m_Events, timer->first, EVENT_TIMER, 0, "", "", false);
+            timers.erase(timer);
+        }
+    }
+    for (std::map<int, Socket*>::iterator at = browser->m_Sockets.begin();
+         at != browser->m_Sockets.end(); ++at)
+    {
+        Socket* socket = at->second;
+        if (socket->m_Phase == WAITING && now >= socket->m_Due)
+        {
+            Open(socket, now);
+        }
+        else if (socket->m_Phase == CONNECTING && now >= socket->m_Due)
+        {
+            Abandon(socket);
+            TimeOut(socket, "connect");
+        }
+    }
 }
 } // namespace
 
@@ -255,16 +325,6 @@ websocket::Socket* websocket::NewSocket(Browser* browser, const char* url, const
     return socket;
 }
 
-void websocket::DeleteSocket(Browser* browser, int id)
-{
-    std::map<int, Socket*>::iterator found = browser->m_Sockets.find(id);
-    if (found != browser->m_Sockets.end())
-    {
-        delete found->second;
-        browser->m_Sockets.erase(found);
-    }
-}
-
 void websocket::NewTimer(Browser* browser, double delay)
 {
     browser->m_Timers[++browser->m_LastId] = emscripten_get_now() + delay;
@@ -280,7 +340,17 @@ void websocket::Close(Socket* socket, int code, const char* reason)
     else if (socket->m_Phase < OPEN)
     {
         Abandon(socket);
-        End(socket, code, reason, true);
+        End(socket, code, reason, false);
+    }
+}
+
+void websocket::Leave(Socket* socket, int code, int sent, const char* reason)
+{
+    if (socket->m_Phase != LEFT)
+    {
+        Abandon(socket, sent, reason);
+        socket->m_Phase = LEFT;
+        Push(socket->m_Browser->m_Ends, socket->m_Id, EVENT_DISCONNECTED, code, reason, "", true);
     }
 }
 
@@ -302,35 +372,51 @@ void websocket::Send(Socket* socket, bool is_text, const char* message, size_t s
 double websocket::Buffered(Socket* socket)
 {
     return socket->m_Handle > 0 ? Ask(emscripten_websocket_get_buffered_amount, socket->m_Handle)
-                                : 0;
+                                : socket->m_Unsent;
 }
 
-void websocket::Tick(Browser* browser)
+bool websocket::Begin(Browser* browser, double budget)
 {
-    double now = emscripten_get_now();
-    std::map<int, double>& timers = browser->m_Timers;
-    for (std::map<int, double>::iterator at = timers.begin(); at != timers.end();)
+    Tick(browser);
+    browser->m_Left = browser->m_Events.size();
+    browser->m_EndsLeft = browser->m_Ends.size();
+    browser->m_Seen = 0;
+    browser->m_Deadline = budget >= 0 ? emscripten_get_now() + budget : 0;
+    return browser->m_Left + browser->m_EndsLeft > 0;
+}
+
+const websocket::Event* websocket::Show(Browser* browser)
+{
+    std::deque<Event>& events = browser->m_Events;
+    while (browser->m_Left > 0 && IsUnwanted(browser, events.front()))
     {
-        std::map<int, double>::iterator timer = at++;
-        if (now >= timer->second)
-        {
-            Push(browser, timer->first, EVENT_TIMER, 0, std::string(), std::string(), false);
-            timers.erase(timer);
-        }
+        events.pop_front();
+        browser->m_Left--;
     }
-    for (std::map<int, Socket*>::iterator at = browser->m_Sockets.begin();
-         at != browser->m_Sockets.end(); ++at)
+    bool is_late = browser->m_Deadline > 0 && browser->m_Seen > 0 &&
+                   emscripten_get_now() >= browser->m_Deadline;
+    if (is_late)
     {
-        Socket* socket = at->second;
-        if (socket->m_Phase == WAITING && now >= socket->m_Due)
-        {
-            Open(socket, now);
-        }
-        else if (socket->m_Phase == CONNECTING && now >= socket->m_Due)
-        {
-            Abandon(socket);
-            Fail(socket, ERROR_SOCKET_TIMEOUT, "connect", "Connect sequence timed out");
-        }
+        return 0;
+    }
+    browser->m_Shown = browser->m_EndsLeft > 0 ? &browser->m_Ends.front()
+                       : browser->m_Left > 0   ? &events.front()
+                                               : 0;
+    browser->m_Seen += browser->m_Shown ? 1 : 0;
+    return browser->m_Shown;
+}
+
+void websocket::Pop(Browser* browser)
+{
+    bool is_end = browser->m_EndsLeft > 0;
+    std::deque<Event>& events = is_end ? browser->m_Ends : browser->m_Events;
+    int id = events.front().m_Id, kind = events.front().m_Kind;
+    events.pop_front();
+    browser->m_Shown = 0;
+    (is_end ? browser->m_EndsLeft : browser->m_Left)--;
+    if (kind == EVENT_DISCONNECTED)
+    {
+        DeleteSocket(browser, id);
     }
 }
 
