@@ -21,6 +21,6 @@ files["tests/hosts/nvim"] = { std = "luajit", globals = { "vim" } }
 files["tests/hosts/mpv"] = { std = "lua52", read_globals = { "mp" } }
 files["defold/browser.lua"] = { std = "min" }
 files["tests/hosts/defold/scripts"] = {
-  read_globals = { "websocket", "report", "delete_instance" },
+  read_globals = { "websocket", "report", "current_instance", "delete_instance" },
   globals = { "init", "update", "final" },
 }

@@ -61,6 +61,13 @@ int ScriptDelete(lua_State* L)
     return 0;
 }
 
+// current_instance(): the instance whose function runs, or nil
+int ScriptInstance(lua_State* L)
+{
+    host::PushInstance(L);
+    return 1;
+}
+
 // report(text): a line on standard output
 int ScriptReport(lua_State* L)
 {
@@ -148,6 +155,7 @@ host::Context* host::NewContext()
     lua_newtable(L);
     lua_rawset(L, LUA_REGISTRYINDEX);
     lua_register(L, "delete_instance", ScriptDelete);
+    lua_register(L, "current_instance", ScriptInstance);
     lua_register(L, "report", ScriptReport);
     context->m_Params.m_ConfigFile = Config();
     context->m_Params.m_L = L;

@@ -188,6 +188,20 @@ void DeletedInFinal(const char* url, const char*)
     DeleteContext(context); // the server sees 4001
 }
 
+// A ReconnectingWebSocket of a deleted instance: its timer rings, and nobody hears it.
+void DeletedWhileWaiting(const char*, const char*)
+{
+    Context* context = NewContext();
+    int instance = NewInstance(context, LIFE, Argument("50", "retry").c_str());
+    Until(FieldIs(context, instance, "state", "waiting"), "a retry to wait for", context);
+    Expect(g_Callbacks == 1, "the timer's callback");
+    DeleteInstance(context, instance);
+    Until(NoCallbacks(), "the callback is given back when the timer rings", context);
+    Expect(Calls(context) == 1, "no call");
+    DeleteContext(context);
+    Expect(g_Log.empty(), "nothing in the log");
+}
+
 const void* Module(Context* context)
 {
     lua_getglobal(context->m_L, "websocket");
@@ -241,6 +255,22 @@ void FromCoroutine(const char* url, const char*)
     Expect(g_Log.empty(), "nothing in the log");
 }
 
+// Where no instance runs nothing begins, and the caller is told.
+void NoInstance(const char* url, const char*)
+{
+    Context* context = NewContext();
+    lua_State* L = context->m_L;
+    lua_pushstring(L, url);
+    lua_setglobal(L, "url");
+    bool raises = luaL_dostring(L, "websocket.connect(url, nil, print)") != 0;
+    Expect(raises && lua_tostring(L, -1), "an error");
+    std::string text = lua_tostring(L, -1);
+    Expect(text.find("]:1: a callback needs a script instance") != std::string::npos, "its line");
+    lua_settop(L, 0);
+    Expect(g_Callbacks == 0, "no callback");
+    DeleteContext(context);
+}
+
 void OwnSelf(const char* url, const char*)
 {
     Context* context = NewContext();
@@ -282,6 +312,8 @@ void Certificates(const char* url, const char* path)
     context = NewContext();
     instance = NewInstance(context, LIFE, Argument(url, "plain").c_str());
     Until(FieldIs(context, instance, "state", "open"), "a known issuer", context);
+    instance = NewInstance(context, LIFE, Argument(url, "open").c_str());
+    Until(FieldIs(context, instance, "state", "open"), "a known issuer for `open`", context);
     DeleteContext(context);
     Expect(g_Log.empty(), "nothing in the log");
 
@@ -324,7 +356,7 @@ void Object(const char* url, const char*)
     DeleteContext(context);
 }
 
-// Engine restarts with live connections: every second time they are still connecting.
+// Engine restarts with live connections and a timer: every second time they are still connecting.
 void Restarts(const char* url, const char* count)
 {
     int threads = Count("/proc/self/task");
@@ -337,8 +369,10 @@ void Restarts(const char* url, const char* count)
         std::string argument = Argument(url, "plain");
         int one = NewInstance(first, LIFE, argument.c_str());
         int two = NewInstance(second, LIFE, argument.c_str());
+        int waiting = NewInstance(first, LIFE, Argument("3600000", "retry").c_str());
         if (i % 2 == 0)
         {
+            Until(FieldIs(first, waiting, "state", "waiting"), "a timer", first, second);
             Until(FieldIs(first, one, "state", "open"), "an open connection", first, second);
             Until(FieldIs(second, two, "state", "open"), "an open connection", first, second);
         }
@@ -372,9 +406,11 @@ const Scenario SCENARIOS[] = {
     {"deleted-while-connecting", DeletedWhileConnecting},
     {"deleted-in-callback", DeletedInCallback},
     {"deleted-in-final", DeletedInFinal},
+    {"deleted-while-waiting", DeletedWhileWaiting},
     {"contexts", Contexts},
     {"raises", Raises},
     {"from-coroutine", FromCoroutine},
+    {"no-instance", NoInstance},
     {"own-self", OwnSelf},
     {"budget", Budget},
     {"certificates", Certificates},

@@ -7,10 +7,16 @@ _G.websocket = websocket
 _G.report = function(line)
   io.write(line, "\n")
 end
+_G.current_instance = function()
+  return self
+end
 
 -- The instance as the callback's first argument is what an engine adds.
-websocket.oncallback = function(callback, _, connection, data)
-  callback(self, connection, data)
+websocket.oncallback = function(callback, own, connection, data)
+  if own == nil then
+    own = self
+  end
+  callback(own, connection, data)
 end
 
 dofile(path)

@@ -1,18 +1,26 @@
 """What the tests of the extension have in common: a server, running a program, counting."""
 
+import difflib
 import os
-import re
+import queue
 import socket
 import subprocess
 import tempfile
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from build import ROOT
 
 PYTHON = ROOT / "build/venv/bin/python"
-SCRIPT = "tests/hosts/defold/scripts/events.lua"
+SCRIPTS = "tests/hosts/defold/scripts"
+# Those that must report the same everywhere, and what the server sees of each.
+COMPARED = {
+    "events": ["20 200000", "closed 4003 see you", "open"],
+    "clients": [],
+    "straight": [],
+}
 PATIENCE = 120  # seconds
 
 counts = {"passed": 0, "failed": 0}
@@ -37,13 +45,22 @@ class Server:
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         self.port = self.process.stdout.readline().split()[1]
         self.url = f"ws://127.0.0.1:{self.port}"
+        self.lines = queue.Queue()
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.put(line.strip())
 
     def seen(self, count):
-        return [self.process.stdout.readline().strip() for _ in range(count)]
+        """The next lines that it prints, in alphabetical order."""
+        return sorted(self.lines.get(timeout=PATIENCE) for _ in range(count))
 
     def stop(self):
         self.process.kill()
         self.process.wait()
+        self.reader.join()
         self.process.stdout.close()
 
 
@@ -54,11 +71,6 @@ def server(*program):
         yield started
     finally:
         started.stop()
-
-
-# A script that disconnects before CONNECTED: whether that end counts as clean depends today on how
-# far the connection was. To be the same everywhere once `connect` ends with the next update.
-RACE = re.compile(r"^(left early: DISCONNECTED) clean=\w+", re.M)
 
 
 def execute(command, patience=PATIENCE, **environment):
@@ -77,11 +89,16 @@ def execute(command, patience=PATIENCE, **environment):
     except subprocess.TimeoutExpired as late:
         return f"{late}", ""
     problem = f"exit code {done.returncode}\n{done.stderr}" if done.returncode or done.stderr else ""
-    return problem, RACE.sub(r"\1", done.stdout)
+    return problem, done.stdout
 
 
 def expect(what, expected, got):
-    return "" if expected == got else f"{what}: expected\n{expected}\ngot\n{got}"
+    if expected == got:
+        return ""
+    if not (isinstance(expected, str) and isinstance(got, str)):
+        return f"{what}: expected {expected}, got {got}"
+    lines = difflib.unified_diff(expected.splitlines(), got.splitlines(), "expected", "got", lineterm="")
+    return "\n".join([f"{what}:", *lines])
 
 
 def closed_port():
@@ -90,21 +107,38 @@ def closed_port():
     return gone.port
 
 
+class Peers:
+    """What the scripts to be compared meet."""
+
+    def __init__(self, stack):
+        self.server = stack.enter_context(server())
+        self.argument = f"{self.server.url} closed={closed_port()}"
+        for mode in ("silent", "late", "deaf"):
+            peer = stack.enter_context(server("tests/peers/raw.py", mode))
+            self.argument += f" {mode}={peer.port}"
+
+    def run(self, name, command, **environment):
+        """What went wrong, or nothing, and what the script of that name has reported."""
+        script = f"{SCRIPTS}/{name}.lua"
+        problem, log = execute([*command, script, self.argument], **environment)
+        seen = COMPARED[name]
+        problem = problem or expect("at the server", seen, self.server.seen(len(seen)))
+        return problem, log
+
+    def plain(self, name, interpreter="luajit"):
+        """Its report on the module alone."""
+        path = ROOT / "build/lua5.1/?.so"
+        command = [interpreter, "tests/hosts/defold/plain.lua"]
+        problem, log = self.run(name, command, LUA_CPATH=f"{path};;")
+        if problem or not log.endswith("finished\n"):
+            raise SystemExit(f"{name}, {interpreter}: {problem}\n{log}")
+        return log
+
+
 @contextmanager
 def peers():
-    """What the script of events meets, as its argument."""
-    with server() as peer, server("tests/peers/raw.py", "silent") as silent:
-        yield f"{peer.url} {closed_port()} {silent.port}"
-
-
-def plain_log(interpreter, argument):
-    """The events of the script on the module alone."""
-    path = ROOT / "build/lua5.1/?.so"
-    command = [interpreter, "tests/hosts/defold/plain.lua", SCRIPT, argument]
-    problem, log = execute(command, LUA_CPATH=f"{path};;")
-    if problem or not log.endswith("finished\n"):
-        raise SystemExit(f"{interpreter}: {problem}\n{log}")
-    return log
+    with ExitStack() as stack:
+        yield Peers(stack)
 
 
 def wait_for_port(port, process):

@@ -1,4 +1,5 @@
-// The stub host in a browser: runs the script that is its first argument with the second.
+// The stub host in a browser: runs the script that is its first argument with the second, until it
+// says that it is finished, or has no connection left.
 #include "host.h"
 
 #include <emscripten/emscripten.h>
@@ -12,7 +13,7 @@ int g_Instance = 0;
 void EachFrame()
 {
     host::Frame(g_Context);
-    if (host::Field(g_Context, g_Instance, "finished") == "yes")
+    if (host::Field(g_Context, g_Instance, "finished") == "yes" || host::g_Callbacks == 0)
     {
         emscripten_cancel_main_loop();
         host::DeleteContext(g_Context);

@@ -1,6 +1,7 @@
 -- A script that goes through its visits one after another and reports every event, in words that
 -- do not depend on where it runs. It stands on Defold's calls alone.
--- Globals of the host: websocket, report(line). self.argument: "URL CLOSED_PORT SILENT_PORT".
+-- Globals of the host: websocket, report(line). self.argument: the URL of tests/peers/server.py,
+-- then "NAME=PORT" for other peers.
 
 local NAMES = {
   [websocket.EVENT_CONNECTED] = "CONNECTED",
@@ -105,13 +106,108 @@ local VISITS = {
     end,
   },
   { name = "rejected", path = "/reject?status=403" },
-  { name = "refused", port = "closed" },
+  {
+    name = "refused",
+    port = "closed",
+    ERROR = function(connection)
+      report("refused: in ERROR " .. connection:state())
+      report("refused: send in ERROR " .. refusal_of_send(connection, "late"))
+      websocket.disconnect(connection, 4000) -- nothing: the end is on its way
+    end,
+  },
   { name = "silent", port = "silent", params = { timeout = 1000 } },
+  { name = "no time", path = "/echo", params = { timeout = 0 } },
+  { name = "less than no time", path = "/echo", params = { timeout = "-5" } },
   {
     name = "left early",
     path = "/echo",
     begun = function(connection)
       report("left early: send " .. refusal_of_send(connection, "early"))
+      websocket.disconnect(connection)
+    end,
+  },
+  {
+    name = "left before an answer",
+    port = "silent",
+    begun = function(connection)
+      websocket.disconnect(connection, 4001, "changed my mind")
+    end,
+  },
+  {
+    name = "left in CONNECTED",
+    path = "/observe",
+    CONNECTED = function(connection)
+      websocket.disconnect(connection, 4003, "see you")
+      websocket.disconnect(connection, 4004) -- nothing: it was left
+    end,
+  },
+  {
+    name = "left what it sent",
+    path = "/sink",
+    CONNECTED = function(connection)
+      for _ = 1, 20 do
+        websocket.send(connection, ("x"):rep(10000))
+      end
+      websocket.disconnect(connection)
+    end,
+  },
+  {
+    name = "left while data comes",
+    path = "/flood?count=300&size=1000",
+    MESSAGE = function(connection)
+      websocket.disconnect(connection, 4001, "enough")
+    end,
+  },
+  {
+    name = "left, answered late",
+    port = "late",
+    CONNECTED = function(connection)
+      websocket.disconnect(connection, 4002)
+    end,
+  },
+  {
+    name = "left, never answered",
+    port = "deaf",
+    CONNECTED = function(connection)
+      websocket.disconnect(connection)
+    end,
+  },
+  {
+    name = "lingers",
+    port = "late",
+    params = { linger = true },
+    CONNECTED = function(connection)
+      websocket.disconnect(connection, 4000)
+      report("lingers: " .. connection:state())
+    end,
+  },
+  {
+    name = "lingers early",
+    port = "silent",
+    params = { linger = true },
+    begun = function(connection)
+      websocket.disconnect(connection, 4000, "early")
+    end,
+  },
+  {
+    name = "coerced",
+    path = "/echo",
+    params = { timeout = "30000", protocol = "", headers = "\n\nX-Game: chess\nX-Move: e4\n\n" },
+    CONNECTED = function(connection)
+      websocket.send(connection, 42, "no table")
+      websocket.send(connection, 1.5, { type = "1" })
+    end,
+    MESSAGE = function(connection, data)
+      if data.message == "1.5" then
+        websocket.disconnect(connection, "4005", 17)
+      end
+    end,
+  },
+  {
+    name = "no params",
+    path = "/echo",
+    params = "none",
+    CONNECTED = function(connection)
       websocket.disconnect(connection)
     end,
   },
@@ -126,9 +222,20 @@ local VISITS = {
       report("misuse: " .. refusal(function()
         websocket.connect("ws://127.0.0.1/", nil, nil)
       end))
-      report("misuse: " .. refusal(function()
-        websocket.connect("ws://127.0.0.1/", { protocol = "a b" }, print)
-      end))
+      for _, params in ipairs({
+        { protocol = "a b" },
+        { protocol = true },
+        { headers = "X-One: 1\n\nX-Two: 2" },
+        { headers = "X-One" },
+        { headers = false },
+        { timeout = "soon" },
+        { delay = -1 },
+        { linger = 1 },
+      }) do
+        report("misuse: " .. refusal(function()
+          websocket.connect("ws://127.0.0.1/", params, print)
+        end))
+      end
       report("misuse: " .. refusal_of_send({}, "x"))
       report("misuse: " .. refusal(function()
         websocket.disconnect(nil)
@@ -181,16 +288,18 @@ function begin(self)
     self.finished = "yes"
     return
   end
-  local url, closed, silent = self.argument:match("^(%S+) (%S+) (%S+)$")
+  local url = self.argument:match("^%S+")
   if visit.port then
-    url = "ws://127.0.0.1:" .. (visit.port == "closed" and closed or silent) .. "/"
+    url = "ws://127.0.0.1:" .. self.argument:match(visit.port .. "=(%d+)") .. "/"
   elseif visit.url then
     url = visit.url
   else
     url = url .. visit.path
   end
   local params = visit.params or {}
-  params.timeout = params.timeout or 30000 -- the machine may be busy
+  if type(params) == "table" then
+    params.timeout = params.timeout or 30000 -- the machine may be busy
+  end
   self.connection = websocket.connect(url, params, on_event)
   if visit.begun then
     visit.begun(self.connection)

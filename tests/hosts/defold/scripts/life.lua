@@ -1,4 +1,5 @@
 -- An instance that connects and counts. self.argument: "URL MODE"; what MODE changes stands below.
+-- Of "retry" the URL is how long it waits, in milliseconds.
 -- `calls` counts in the context, so that it can be asked for after the instance is gone.
 _G.calls = _G.calls or 0
 
@@ -67,6 +68,19 @@ function init(self)
       self.state = "closed " .. event.code
     end
     self.connection = socket
+  elseif mode == "open" then
+    coroutine.wrap(function()
+      local connection, problem = websocket.open(url, PARAMS)
+      self.state = connection and "open" or problem
+    end)()
+  elseif mode == "retry" then
+    local options = { minDelay = tonumber(url), maxDelay = 3600000, jitter = false }
+    options.allowAnyPort = true
+    local socket = websocket.ReconnectingWebSocket("ws://127.0.0.1:1/", nil, options)
+    socket.onclose = function()
+      _G.calls = _G.calls + 1
+      self.state = "waiting"
+    end
   else
     self.connection = websocket.connect(url, PARAMS, on_event)
   end
@@ -82,7 +96,7 @@ end
 
 function final(self)
   self.deleted = true
-  if self.mode ~= "leave" and self.mode ~= "object" then
+  if self.connection and self.mode ~= "leave" and self.mode ~= "object" then
     websocket.disconnect(self.connection, 4001, "final")
   end
 end
