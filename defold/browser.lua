@@ -10,6 +10,7 @@ local TOKEN = "^[%w!#$%%&'*+%-.^_`|~]+$" -- RFC 9110 section 5.6.2
 
 -- Params that change nothing here.
 local MISSING = {
+  close_timeout = "close_timeout: the browser has one of its own",
   compression = "compression: the browser decides",
   headers = "headers: only Sec-WebSocket-Protocol is sent",
   max_message_size = "max_message_size: the browser has limits of its own",

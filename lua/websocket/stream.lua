@@ -129,6 +129,7 @@ local function hindrance()
   if in_callback or delivers and not yieldable() then
     return "a callback cannot wait for a connection; start a coroutine in it, with coroutine.wrap"
   end
+  return not yieldable() and internal.native.cannot_wait or nil
 end
 
 local function on_alarm(stream)

@@ -40,6 +40,8 @@ enum
 
 char g_Key; // its address is the registry's key for the module table
 
+const char* const CANNOT_WAIT = "a browser cannot wait: use callbacks, or a coroutine";
+
 // What `update` tells module.lua; DONE and RAISED as in src/lua/calls.rs.
 enum
 {
@@ -466,7 +468,7 @@ int NativeSleep(lua_State* L)
     {
         return 0;
     }
-    return luaL_error(L, "a browser cannot wait: use callbacks, or a coroutine");
+    return luaL_error(L, CANNOT_WAIT);
 }
 
 int NativeDescriptor(lua_State* L)
@@ -615,6 +617,8 @@ void PushNatives(lua_State* L)
     lua_pop(L, 1);
     lua_setfield(L, table, "objects");
     lua_settop(L, table);
+    lua_pushstring(L, CANNOT_WAIT);
+    lua_setfield(L, table, "cannot_wait"); // so that stream.lua begins nothing
     SetList(L, "number_keys", KEYS_numbers);
     SetList(L, "connect_keys", KEYS_params);
     SetList(L, "listen_keys", KEYS_listen_params);

@@ -176,8 +176,8 @@ local function run_sdk(url, done)
   open()
 end
 
--- The example of Defold's extension, its buttons pressed by the events: connect, send, disconnect,
--- twice, and the second time the window closes.
+-- In the manner of the extension's own example, its buttons pressed by the events: connect, send,
+-- disconnect; again; and a server that refuses.
 local function run_example(url, done)
   local self, rounds = {}, 0
   local press = {}
@@ -195,7 +195,11 @@ local function run_example(url, done)
       log("connected")
       press.send()
     elseif data.event == websocket.EVENT_ERROR then
-      log("error")
+      local answer = data.handshake_response
+      log("error" .. (answer and " handshake_response={" .. answer.status .. "}" or ""))
+      for name, value in pairs(answer and answer.headers or {}) do
+        assert(#name > 0 and value .. "" == value)
+      end
     elseif data.event == websocket.EVENT_MESSAGE then
       log("received: '" .. data.message .. "'")
       press.disconnect()
@@ -204,13 +208,14 @@ local function run_example(url, done)
 
   function press.connect()
     rounds = rounds + 1
-    if rounds > 2 then
+    if rounds > 3 then
       done()
       return
     end
+    local path = rounds == 3 and "/reject?status=403" or "/echo"
     local headers = "Sec-WebSocket-Protocol: chat\r\nOrigin: mydomain.com\r\n"
     local params = { timeout = 30000, headers = headers }
-    self.connection = websocket.connect(url .. "/echo", params, callback)
+    self.connection = websocket.connect(url .. path, params, callback)
   end
 
   function press.send()

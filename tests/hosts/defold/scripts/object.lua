@@ -1,5 +1,6 @@
--- A browser-style object. self.argument: its URL.
+-- For a browser's host: a browser-style object, and what it cannot do. self.argument: a URL.
 function init(self)
+  report(select(2, pcall(websocket.open, self.argument)))
   local socket = websocket.WebSocket(self.argument)
   report(socket.url == self.argument and "url" or socket.url)
   socket.onopen = function()

@@ -1,5 +1,5 @@
--- What begins in a callback of ours and not in a script's function: after `open`, after `receive`, in
--- the retries of a ReconnectingWebSocket. Reports whether the instance is there.
+-- What begins in a callback of ours and not in a script's function: after `open`, after `receive`,
+-- in the retries of a ReconnectingWebSocket. Reports whether the instance is there.
 -- Globals of the host: websocket, report(line), current_instance(). self.argument: the URL of
 -- tests/peers/server.py.
 
