@@ -1,4 +1,5 @@
-// Node's https with `ws`: node server_tls.mjs PORT CERTIFICATE KEY. Sends every message back.
+// Node's https with `ws`: node server_tls.mjs PORT CERTIFICATE KEY. Sends every message back. For the
+// port 0 it takes a free one, and prints it.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:https";
 import { WebSocketServer } from "ws";
@@ -8,4 +9,6 @@ const server = createServer({ cert: readFileSync(certificate), key: readFileSync
 new WebSocketServer({ server }).on("connection", (socket) => {
   socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }));
 });
-server.listen(Number(port), "127.0.0.1");
+server.listen(Number(port), "127.0.0.1", () => {
+  if (port === "0") console.log(server.address().port);
+});

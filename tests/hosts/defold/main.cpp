@@ -305,7 +305,8 @@ void Certificates(const char* url, const char* path)
     Context* context = NewContext();
     int instance = NewInstance(context, LIFE, Argument(url, "leave").c_str());
     Until(FieldIs(context, instance, "state", "closed 1006"), "an unknown issuer", context);
-    Expect(Field(context, instance, "problem") == "12 tls", "the certificate is refused");
+    std::string problem = Field(context, instance, "problem");
+    Expect(problem == "12 tls", ("the certificate is refused, not " + problem).c_str());
     DeleteContext(context);
 
     SetConfig("network.ssl_certificates", path);

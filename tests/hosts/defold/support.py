@@ -3,11 +3,9 @@
 import difflib
 import os
 import queue
-import socket
 import subprocess
 import tempfile
 import threading
-import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -141,17 +139,6 @@ def peers():
         yield Peers(stack)
 
 
-def wait_for_port(port, process):
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", int(port))).close()
-            return
-        except ConnectionRefusedError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise
-
-
 @contextmanager
 def tls_server(folder):
     """A server whose certificate nobody knows."""
@@ -163,15 +150,15 @@ def tls_server(folder):
         check=True,
         capture_output=True,
     )
-    port = closed_port()
-    command = ["node", "tests/network/server_tls.mjs", port, certificate, key]
-    process = subprocess.Popen(command, cwd=ROOT)
+    command = ["node", "tests/network/server_tls.mjs", "0", certificate, key]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
-        wait_for_port(port, process)
+        port = process.stdout.readline().strip()
         yield f"wss://127.0.0.1:{port}/", certificate
     finally:
         process.kill()
         process.wait()
+        process.stdout.close()
 
 
 def certificates(name, host):
