@@ -578,6 +578,8 @@ void PushNatives(lua_State* L)
         {"resume", Nothing, 0},
         {"listen", NativeListen, 2},
         {"close_server", Nothing, 0},
+        {"answer", Nothing, 0},
+        {"reload", Nothing, 0},
         {"server_connections", Nothing, 0},
         {"set_timer", NativeSetTimer, 0},
         {"cancel_timer", NativeCancelTimer, 0},
@@ -624,6 +626,7 @@ void PushNatives(lua_State* L)
     SetList(L, "listen_keys", KEYS_listen_params);
     SetList(L, "compression_keys", KEYS_compression);
     SetList(L, "tls_keys", KEYS_tls);
+    SetList(L, "listen_tls_keys", KEYS_identity);
     SetList(L, "files", FILE_NAMES);
 }
 
@@ -634,6 +637,8 @@ void PushConstants(lua_State* L)
     lua_setfield(L, -2, "_VERSION");
     lua_pushinteger(L, EVENT_TIMER);
     lua_setfield(L, -2, "EVENT_TIMER"); // module.lua's own
+    lua_pushinteger(L, EVENT_ASKED);
+    lua_setfield(L, -2, "EVENT_ASKED"); // a server's, which there is none of
     for (size_t i = 0; i < sizeof(EMBEDDED_CONSTANTS) / sizeof(*EMBEDDED_CONSTANTS); i++)
     {
         lua_pushinteger(L, EMBEDDED_CONSTANTS[i].m_Value);

@@ -18,6 +18,7 @@ enum
     EVENT_MESSAGE = 2,
     EVENT_ERROR = 3,
     EVENT_TIMER = 4,
+    EVENT_ASKED = 5,
     TYPE_TEXT = 1,
     TYPE_BINARY = 2,
     ERROR_REMOTE_HOST_CLOSED = 1,
