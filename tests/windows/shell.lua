@@ -100,14 +100,12 @@ function shell.execute(command)
   return start("x" .. command):close()
 end
 
-local made = 0
-
 -- A name both worlds know: the drive of the current directory is Linux' whole file system.
 function shell.tmpname()
-  made = made + 1
-  local path = ("/tmp/websocket-%d-%d"):format(windows.pid(), made)
-  assert(io.open(path, "wb")):close()
-  return path
+  local pipe = shell.popen("mktemp /tmp/websocket-XXXXXXXXXX")
+  local path = pipe:read("l")
+  pipe:close()
+  return assert(path, "mktemp failed")
 end
 
 -- What is written here is read on Linux too: no line gets a carriage return.
