@@ -96,12 +96,6 @@ static int resident(lua_State *L)
     return 1;
 }
 
-static int pid(lua_State *L)
-{
-    lua_pushinteger(L, (lua_Integer)GetCurrentProcessId());
-    return 1;
-}
-
 /* "directory", "file" or nil. */
 static int kind(lua_State *L)
 {
@@ -201,10 +195,9 @@ static int open_windows(lua_State *L)
     static const luaL_Reg functions[] = {
         { "monotime", monotime }, { "sleep", sleep_seconds }, { "threads", threads },
         { "handles", handles },   { "cpu_ms", cpu_ms },       { "resident", resident },
-        { "pid", pid },           { "kind", kind },           { "connect", tcp_connect },
-        { "send", tcp_send },     { "receive", tcp_receive }, { "close", tcp_close },
-        { "readable", readable }, { "open", open_directly },    { "load", load },
-        { NULL, NULL },
+        { "kind", kind },         { "connect", tcp_connect }, { "send", tcp_send },
+        { "receive", tcp_receive }, { "close", tcp_close },   { "readable", readable },
+        { "open", open_directly }, { "load", load },          { NULL, NULL },
     };
     WSADATA data;
     WSAStartup(MAKEWORD(2, 2), &data);
@@ -245,8 +238,11 @@ static int script(lua_State *L)
     if (luaL_loadfile(L, argv[1]) != 0)
         return lua_error(L);
     int count = 0;
-    for (int index = 2; argv[index]; index++, count++)
-        lua_pushstring(L, argv[index]);
+    while (argv[2 + count])
+        count++;
+    luaL_checkstack(L, count, "too many arguments");
+    for (int index = 0; index < count; index++)
+        lua_pushstring(L, argv[2 + index]);
     if (lua_pcall(L, count, 0, -2 - count) != 0)
         return lua_error(L);
     return 0;
