@@ -1,11 +1,13 @@
 -- TLS by SChannel, as far as Wine can show it. Wine refuses good certificates and accepts partial
--- chains, so nothing here says that one is accepted; and what serves is out of its reach: it finds
--- no key that came as PEM, and ends the handshake with one from PKCS#12. Both take a real Windows.
+-- chains, so nothing here says that one is accepted. Its crypt32 decodes no PKCS#8
+-- (PKCS_PRIVATE_KEY_INFO), which is what keys in PEM come to; and its SChannel has a server's side
+-- (AcceptSecurityContext) since Wine 10 only. What is left out takes a real Windows.
 local origin = require("support.origin")
 local peer = require("support.peer")
 local program = require("support.program")
 local websocket = require("websocket")
 
+local WINE = tonumber(assert(io.popen("wine --version")):read("*l"):match("%d+"))
 local RECKLESS = { tls = { dangerously_skip_verification = true } }
 
 describe("TLS on Windows", function()
@@ -46,6 +48,18 @@ describe("TLS on Windows", function()
     local url = gone:url():gsub("^ws:", "wss:")
     origin.assert_failure(url, RECKLESS, websocket.ERROR_REMOTE_HOST_CLOSED, "tls")
     gone:stop()
+  end)
+
+  it("serves with a certificate from PKCS#12", function()
+    if WINE < 10 then
+      return pending("this Wine's SChannel has no AcceptSecurityContext")
+    end
+    local identity = program.path("rsa.p12")
+    local make = "openssl pkcs12 -export -in %s -inkey %s -passout pass:secret -out %s"
+    os.execute(make:format(program.path("rsa.pem"), program.path("rsa.key"), identity))
+    local server = assert(serve(identity, "secret"))
+    origin.assert_echo("wss://127.0.0.1:" .. server.port, RECKLESS)
+    server:close()
   end)
 
   it("says which keys it reads", function()
