@@ -1,9 +1,10 @@
 //! Workers on real sockets: the threads of a state, and what becomes of a connection whose turn
 //! panics.
 
+#[cfg(target_os = "linux")]
+use std::fs;
 use std::{
     collections::VecDeque,
-    fs,
     net::TcpListener,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex},
@@ -178,6 +179,7 @@ fn a_message_that_a_busy_worker_is_sent_arrives() {
 }
 
 /// Threads of this process that are workers.
+#[cfg(target_os = "linux")]
 fn worker_threads() -> usize {
     let tasks = fs::read_dir("/proc/self/task").expect("Linux tells");
     let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());

@@ -5,8 +5,9 @@ mod admission;
 mod broadcast;
 mod host;
 
+#[cfg(target_os = "linux")]
+use std::fs;
 use std::{
-    fs,
     io::{self, Read, Write},
     net::{Ipv4Addr, TcpStream},
     panic::{AssertUnwindSafe, catch_unwind},
