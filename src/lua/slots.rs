@@ -78,7 +78,7 @@ macro_rules! slots_with {
             lua_concat lua_createtable lua_error lua_gethook lua_gethookcount lua_gethookmask
             lua_gettop lua_getupvalue lua_next lua_pushboolean lua_pushcclosure lua_pushinteger
             lua_pushlightuserdata lua_pushlstring lua_pushnil lua_pushnumber lua_pushstring
-            lua_pushvalue lua_rawget lua_rawgeti lua_rawset lua_rawseti lua_setfield
+            lua_pushvalue lua_rawequal lua_rawget lua_rawgeti lua_rawset lua_rawseti lua_setfield
             lua_setmetatable lua_settop lua_setupvalue lua_toboolean lua_tolstring lua_touserdata
             lua_type
             $($name)*
