@@ -117,6 +117,7 @@ fn a_refused_port_is_one_error_and_one_end() {
 
 /// On the host's thread or on the worker's: what a panic leaves half changed nobody touches again.
 #[test]
+#[cfg_attr(not(unix), ignore = "the host gives no turns there")]
 fn a_turn_that_panics_is_one_error_and_one_end() {
     let _alone = ALONE.lock();
     let mut state = State::new();
