@@ -86,6 +86,7 @@ if HOST and starving:once_in(8) then
   HOST.feed()
   journal.note("require without memory", tostring(ok), tostring(problem))
   package.loaded.websocket = nil -- Lua 5.1 marks what it could not load
+  collectgarbage() -- what it had begun to load
 end
 local websocket = require("websocket")
 if type(websocket) ~= "table" or not websocket.EVENT_CONNECTED then

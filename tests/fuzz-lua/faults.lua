@@ -20,7 +20,14 @@ function faults.raise(R)
   error(R:pick({ RAISED, RAISED, raised_table, false }), 0)
 end
 
-local FAULTS = { "fuzz: ", "not enough memory", "stack overflow", "error in error handling" }
+local FAULTS = {
+  "fuzz: ",
+  "not enough memory",
+  "stack overflow",
+  "error in error handling",
+  "chunk has too many syntax levels", -- a file that is loaded on a deep stack, on Lua 5.1
+  "too many C levels", -- and on 5.2
+}
 
 local function is_fault(problem)
   if type(problem) == "string" then

@@ -91,7 +91,8 @@ function actions.misuse(R)
     return
   end
   local list = R:pick({ world.connections, world.servers, world.objects })
-  local handle = world.any(R, list) or world.websocket
+  local handle, endpoint = world.any(R, list)
+  handle = handle or world.websocket
   local name = R:pick(METHODS)
   journal.note("misuse of", name, type(handle))
   local known, method = pcall(function()
@@ -101,6 +102,9 @@ function actions.misuse(R)
   if known and type(method) == "function" and type(handle) == "table" then
     if WAITS[name] and arguments[1] == nil then
       arguments[1] = 0
+    end
+    if name == "send" and endpoint then
+      endpoint.foreign = true -- an echo of what is taken
     end
     world.try(name .. " with anything", function()
       local receiver = list == world.connections and R:once_in(4) and values.junk(R) or handle
