@@ -146,12 +146,14 @@ fn a_host_that_leaves_is_told_the_end_with_the_next_update_and_nothing_more() {
     }
     client.engine.leave(id, 3000, "done");
     client.engine.leave(id, 3001, "again");
+    assert_eq!(client.engine.goodbyes(), 1);
     client.update(None);
     assert_eq!(
         client.told(id),
         [Told::Connected, closed(3000, "done", true)]
     );
-    assert_eq!((client.engine.live(), client.engine.goodbyes()), (0, 1));
+    // The workers are perhaps through already.
+    assert_eq!(client.engine.live(), 0);
     drive(&mut [&mut server, &mut client], "the goodbye", |hosts| {
         let is_end = |told: &(Id, Told)| matches!(told.1, Told::Disconnected(_));
         hosts[1].engine.goodbyes() == 0 && hosts[0].told.iter().any(is_end)

@@ -371,9 +371,10 @@ fn a_client_that_is_gone_has_no_answer_to_get() {
 
     let mut last = host.tcp();
     last.write_all(request("").as_bytes()).expect("sent");
-    let (last_id, _) = asked(&mut host);
+    let (last_id, question) = asked(&mut host);
     host.engine.close_server(host.server.id, 1001, "");
     assert_eq!(last.read(&mut [0]).expect("an end is no error"), 0);
+    host.until("its end", |_| question.petition.is_over());
     assert_eq!(host.engine.answer(last_id, accept()), Ok(false));
     assert_eq!(host.engine.live(), 0);
 }
