@@ -10,7 +10,7 @@ use data_encoding::BASE64;
 use mlua::{ffi, ffi::lua_State};
 
 use super::{
-    events, params,
+    params,
     plain::Plain,
     push::{self, Text, text_argument},
     state::{bound_or_raise, panicked},
@@ -26,7 +26,7 @@ const LINE: usize = 48;
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----\n";
 const END: &[u8] = b"-----END CERTIFICATE-----\n";
 
-/// Pushes the event ASKED: the server's number, the method, whether it is an upgrade, the path, the
+/// Pushes what there is to tell of a request: the server's number, the method, whether it is an upgrade, the path, the
 /// query or nil, the header fields, names and values in turn, the client's address, its
 /// subprotocols, and its certificate in PEM.
 ///
@@ -41,13 +41,12 @@ pub unsafe fn push(lua: *mut lua_State, asked: &Asked) -> c_int {
     };
     // SAFETY: the caller vouches for the stack. Nothing with a destructor stands here.
     unsafe {
-        events::event(lua, events::EVENT_ASKED);
         push::integer(lua, asked.server);
         push::string(lua, method.as_bytes());
         ffi::lua_pushboolean(lua, (asked.wants == Wants::WebSocket).into());
         push::string(lua, asked.request.resource().as_bytes());
         optional(lua, asked.request.query().map(str::as_bytes));
-        events::headers(lua, &asked.request.headers);
+        push::headers(lua, &asked.request.headers);
         optional(lua, address.as_ref().map(Text::as_bytes));
         ffi::lua_createtable(lua, 0, 0);
         for (index, protocol) in (1..).zip(&asked.protocols) {
@@ -59,7 +58,7 @@ pub unsafe fn push(lua: *mut lua_State, asked: &Asked) -> c_int {
             None => ffi::lua_pushnil(lua),
         }
     }
-    10
+    9
 }
 
 unsafe fn optional(lua: *mut lua_State, text: Option<&[u8]>) {

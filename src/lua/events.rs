@@ -17,6 +17,7 @@ use crate::{
     engine::{Front, Id},
     error::{Error, Response},
     event::{Event, Opened},
+    petition::Asked,
     session::Closed,
 };
 
@@ -60,7 +61,7 @@ pub unsafe extern "C-unwind" fn rare(lua: *mut lua_State) -> c_int {
             Front::Timer { .. } => event(lua, EVENT_TIMER),
             Front::Event { id, event } => match &*event {
                 Event::Message(..) => 0,
-                Event::Asked(asked) => asked::push(lua, asked),
+                Event::Asked(request) => asked(lua, request),
                 Event::Connected(opened) => connected(lua, opened),
                 Event::Error(error) => failed(lua, error),
                 Event::Disconnected(closed) => disconnected(lua, state, id, closed),
@@ -71,7 +72,7 @@ pub unsafe extern "C-unwind" fn rare(lua: *mut lua_State) -> c_int {
     }
 }
 
-pub unsafe fn event(lua: *mut lua_State, event: u8) -> c_int {
+unsafe fn event(lua: *mut lua_State, event: u8) -> c_int {
     // SAFETY: `rare` is running, with room for 20 values.
     unsafe { ffi::lua_pushinteger(lua, event.into()) };
     1
@@ -94,7 +95,7 @@ unsafe fn connected(lua: *mut lua_State, opened: &Opened) -> c_int {
         let Some(asked) = &opened.request else {
             return 4;
         };
-        headers(lua, &asked.headers);
+        push::headers(lua, &asked.headers);
         ffi::lua_pushnil(lua);
         ffi::lua_pushnil(lua);
         push::string(lua, asked.path.as_bytes());
@@ -134,30 +135,19 @@ unsafe fn disconnected(lua: *mut lua_State, state: &State, id: Id, closed: &Clos
     }
 }
 
+unsafe fn asked(lua: *mut lua_State, request: &Asked) -> c_int {
+    // SAFETY: as above.
+    unsafe { event(lua, EVENT_ASKED) + asked::push(lua, request) }
+}
+
 unsafe fn response(lua: *mut lua_State, response: &Response) -> c_int {
     // SAFETY: as above.
     unsafe {
-        headers(lua, &response.headers);
+        push::headers(lua, &response.headers);
         ffi::lua_pushinteger(lua, response.status.into());
         push::string(lua, &response.body);
     }
     3
-}
-
-/// Names and values in turn.
-pub unsafe fn headers(lua: *mut lua_State, fields: &[(String, Vec<u8>)]) {
-    let count = c_int::try_from(fields.len() * 2).unwrap_or(0);
-    let texts = fields
-        .iter()
-        .flat_map(|(name, value)| [name.as_bytes(), value]);
-    // SAFETY: as above.
-    unsafe {
-        ffi::lua_createtable(lua, count, 0);
-        for (index, text) in (1..).zip(texts) {
-            push::string(lua, text);
-            ffi::lua_rawseti(lua, -2, index);
-        }
-    }
 }
 
 /// What `stats` tells.

@@ -102,6 +102,26 @@ pub unsafe fn field(lua: *mut lua_State, name: &CStr, value: impl FnOnce(*mut lu
     }
 }
 
+/// Pushes header fields: a list of names and values in turn.
+///
+/// # Safety
+///
+/// `lua` must have room for three values. It may raise.
+pub unsafe fn headers(lua: *mut lua_State, fields: &[(String, Vec<u8>)]) {
+    let count = c_int::try_from(fields.len() * 2).unwrap_or(0);
+    let texts = fields
+        .iter()
+        .flat_map(|(name, value)| [name.as_bytes(), value]);
+    // SAFETY: the caller vouches for the stack.
+    unsafe {
+        ffi::lua_createtable(lua, count, 0);
+        for (index, text) in (1..).zip(texts) {
+            string(lua, text);
+            ffi::lua_rawseti(lua, -2, index);
+        }
+    }
+}
+
 /// Raises a text.
 ///
 /// # Safety
