@@ -290,6 +290,13 @@ int NativeSend(lua_State* L)
     return 1;
 }
 
+// send_latest(id, message, kind, key): as send; what waits in the browser stays.
+int NativeSendLatest(lua_State* L)
+{
+    Miss(L, "latest: the browser sends every message");
+    return NativeSend(L);
+}
+
 // set_loop(drain, handler): see src/lua/calls.rs.
 int NativeSetLoop(lua_State* L)
 {
@@ -569,6 +576,8 @@ void PushNatives(lua_State* L)
         {"next", NativeNext, 0},
         {"rare", NativeRare, 0},
         {"send", NativeSend, 0},
+        {"send_latest", NativeSendLatest, 2},
+        {"broadcast", Nothing, 0},
         {"connect", NativeConnect, 1},
         {"close", NativeClose, 2},
         {"leave", NativeLeave, 2},

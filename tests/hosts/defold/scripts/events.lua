@@ -196,9 +196,10 @@ local VISITS = {
     CONNECTED = function(connection)
       websocket.send(connection, 42, "no table")
       websocket.send(connection, 1.5, { type = "1" })
+      websocket.send(connection, 7, { latest = "move" })
     end,
     MESSAGE = function(connection, data)
-      if data.message == "1.5" then
+      if data.message == "7" then
         websocket.disconnect(connection, "4005", 17)
       end
     end,
