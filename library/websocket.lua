@@ -110,8 +110,16 @@ local websocket = {}
 ---@field protocols? string|string[] subprotocols that the server speaks; none
 ---@field headers? websocket.headers more headers of the answer
 ---@field self? any handed to the callback as its first argument
----@field max_connections? integer further clients are answered with 503; no limit
 ---@field tls? websocket.identity without it the server speaks `ws`
+---@field origins? string|string[] the pages that may connect, others get 403: "https://example.org", "*.example.org", "localhost:*", "*" for all but "null"; the server's own
+---@field allow_any_origin? boolean lets in every page, with its user's cookies; false
+---@field hosts? string|string[] the names by which the server may be addressed, other requests get 403: "example.org", "*.example.org", with `:port` or for any; on a loopback address this machine's own names, else all
+---@field authorize? websocket.authorize who gets a WebSocket; without it all do
+---@field request? websocket.answer what GET and HEAD get; without it 426
+---@field max_connections? integer of those that are open: further clients are answered with 503; no limit
+---@field max_handshakes? integer clients on their way in; the oldest makes room when half a second has passed; 1024
+---@field workers? integer threads that share the connections; the cores, at most 4
+---@field backlog? integer clients that the system keeps waiting; as many as it can
 ---@field timeout? number milliseconds for a client's handshake, and for `listen` itself to read its files and to resolve its host; 3000
 ---@field compression? boolean|websocket.compression permessage-deflate; true
 ---@field max_message_size? integer bytes; a larger one ends the connection with 1009; 64 MiB
@@ -124,6 +132,31 @@ local websocket = {}
 ---@class websocket.identity
 ---@field certificate string PEM text or a file's path
 ---@field key string PEM text or a file's path
+---@field client_ca? string refused: the TLS library asks no client for a certificate
+
+---A client that asks for a WebSocket or, with the server's `request`, for what is at a path.
+---@class websocket.asked
+---@field method "GET"|"HEAD"
+---@field path string as the client wrote it, without the query
+---@field query table<string, string> decoded; of a repeated name the last
+---@field headers table<string, string> as sent; names in lower case are found, too
+---@field remote_address string
+---@field protocols? string[] the subprotocols that it offers, most wanted first
+---@field certificate? string the client's, in PEM; nil today
+
+---@class websocket.acceptance
+---@field protocol? string one that the client offers, instead of the server's choice
+---@field headers? websocket.headers more headers of this answer
+
+---Called in `update`, before anything else of the client is heard. True lets it in, with an
+---acceptance or without; false is 403. Or a status from 200 to 599, and what belongs to it. An
+---error is 500 to the client, and leaves `update`.
+---@alias websocket.authorize fun(request: websocket.asked): boolean|integer, (websocket.acceptance|websocket.headers)?, (string|number)?
+
+---Called in `update`. A status from 200 to 599, headers and a body; nil is 404. To HEAD the body is
+---not sent. Without a `Content-Type` it is plain text in UTF-8. An error is 500 to the client, and
+---leaves `update`.
+---@alias websocket.answer fun(request: websocket.asked): integer?, websocket.headers?, (string|number)?
 
 ---What happened: a fresh table for each event.
 ---@class websocket.event
@@ -144,8 +177,8 @@ local websocket = {}
 ---@field response string the body
 
 ---@class websocket.request
----@field path string
----@field headers table<string, string>
+---@field path string with its query, as the client wrote it
+---@field headers table<string, string> as sent; names in lower case are found, too
 ---@field remote_address string
 
 ---@class websocket.connection
@@ -157,6 +190,7 @@ local connection = {}
 
 ---@class websocket.send_options
 ---@field type? 1|2 DATA_TYPE_*; binary by default
+---@field latest? string|number what the message is about: it takes the place of one with the same key that has not left, and what is sent later may overtake it
 
 ---Starts connecting and returns at once. Misuse raises; failure is an ERROR event.
 ---@param url string
@@ -280,6 +314,27 @@ function server:close(code, reason) end
 
 ---@return integer count
 function server:connections() end
+
+---Slow is whose network has not taken what was sent before. "wait": it gets the message later;
+---where its send queue is full, it is closed with 1013. "drop": it misses the message. "close": it
+---is closed with 1013.
+---@class websocket.broadcast_options: websocket.send_options
+---@field except? websocket.connection|websocket.connection[] who gets nothing
+---@field slow? "wait"|"drop"|"close" "wait"
+
+---Sends one message to all that are open. Raises as `send` does, and then nobody gets it.
+---@param message string|number
+---@param options? websocket.broadcast_options
+---@return integer count of those that it goes to
+function server:broadcast(message, options) end
+
+---Takes another certificate, for those who connect from now on. Nobody is dropped; where the new
+---one cannot be used, the old one stays.
+---@param params { tls: websocket.identity }
+---@return true? done
+---@return string? problem
+---@return integer? code ERROR_*
+function server:reload(params) end
 
 ---The number of a close code of RFC 6455 section 7.4.1, by its name. A script may send 1000 and
 ---3000 to 4999; the others are the module's and the peer's.
@@ -537,7 +592,9 @@ function web_socket_server:close() end
 
 ---@class websocket.server_options: websocket.listen_params
 ---@field serverName? string the answer's `Server` header; none
----@field maxConnections? integer further clients are answered with 503; no limit
+---@field maxConnections? integer `max_connections`
+---@field maxHandshakes? integer `max_handshakes`
+---@field allowAnyOrigin? boolean `allow_any_origin`
 
 ---Listens at once. Raises TypeError where an option is wrong, and an exception by the name of a
 ---SocketError where it cannot listen: "AddressInUseError", "SocketAddressNotAvailableError".
