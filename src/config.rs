@@ -1,6 +1,6 @@
 //! The options of a connection and of a server, and their defaults.
 
-use std::{num::NonZero, time::Duration};
+use std::{num::NonZero, path::PathBuf, time::Duration};
 
 use crate::session::Times;
 pub use crate::{
@@ -93,6 +93,11 @@ pub struct ListenConfig {
     pub host: String,
     /// The port to bind; 0 lets the system choose.
     pub port: u16,
+    /// The file of a Unix socket, instead of host and port. One that nobody listens on is replaced;
+    /// it is gone when the server is closed.
+    pub unix: Option<PathBuf>,
+    /// Who may connect to that, as `chmod` says it; by default its owner.
+    pub unix_mode: u32,
     /// The subprotocols that the server speaks.
     pub protocols: Vec<String>,
     /// Header fields to add to the answer of every upgrade.
@@ -146,6 +151,8 @@ impl Default for ListenConfig {
         Self {
             host: "127.0.0.1".to_owned(),
             port: 0,
+            unix: None,
+            unix_mode: 0o600,
             protocols: Vec::new(),
             headers: Vec::new(),
             timeout: Duration::from_millis(3000),

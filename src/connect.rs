@@ -10,7 +10,7 @@ use crate::{
     established::{Established, register},
     handshake::{Accepted, ClientHandshake, ClientRequest},
     net::{
-        Endpoint, Proxy, Reactor, Stream, TcpStream, dial,
+        Endpoint, Proxy, Reactor, Stream, TcpStream, dial, dial_unix,
         io::{read_some, write_all},
         resolve, tls,
     },
@@ -58,13 +58,16 @@ fn wait(delay: Duration, reactor: &mut Reactor) -> Result<(), Error> {
     Ok(())
 }
 
-/// A TCP connection to the endpoint, through a proxy or not.
+/// A connection to the endpoint, through a proxy or not.
 #[inline(never)] // see `establish`
 fn reach(
     endpoint: &Endpoint,
     config: &ConnectConfig,
     reactor: &mut Reactor,
 ) -> Result<TcpStream, Error> {
+    if let Some(path) = &endpoint.unix {
+        return dial_unix(path, reactor);
+    }
     if let Some(proxy) = Proxy::select(&config.proxy, endpoint)? {
         return proxy.open(endpoint, reactor);
     }

@@ -1,6 +1,6 @@
 //! Why a connection failed: one error, the stage it happened in, a stable code.
 
-use std::{fmt, io, net::SocketAddr, time::Duration};
+use std::{fmt, io, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// The step of a connection's life in which something failed, in the order they happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,15 +262,10 @@ pub enum Error {
     Io(Stage, io::Error),
     /// No TCP connection: the address whose failure tells most, and that failure.
     Connect(SocketAddr, io::Error),
-    /// No socket to listen on.
-    Listen {
-        /// The name or address that was asked for.
-        host: String,
-        /// The port that was asked for.
-        port: u16,
-        /// The operating system's error.
-        error: io::Error,
-    },
+    /// No connection to a Unix socket: its path, and why.
+    ConnectUnix(PathBuf, io::Error),
+    /// No socket to listen on: the place that was asked for, in words, and why.
+    Listen(String, io::Error),
     /// The way through a proxy failed.
     Proxy(ProxyError),
     /// TLS failed.
@@ -303,7 +298,7 @@ impl Error {
         match self {
             Error::Url(_) | Error::Cancelled | Error::Resolve { .. } => Stage::Resolve,
             Error::Timeout(stage, _) | Error::Io(stage, _) | Error::Dropped(stage) => *stage,
-            Error::Connect(..) | Error::Listen { .. } => Stage::Connect,
+            Error::Connect(..) | Error::ConnectUnix(..) | Error::Listen(..) => Stage::Connect,
             Error::Proxy(_) => Stage::Proxy,
             Error::Tls(_) => Stage::Tls,
             Error::Handshake(_) => Stage::Handshake,
@@ -322,9 +317,14 @@ impl Error {
                 temporary: true, ..
             } => SocketError::Temporary,
             Error::Resolve { .. } => SocketError::HostNotFound,
-            Error::Io(_, error) | Error::Connect(_, error) | Error::Listen { error, .. } => {
-                SocketError::from_io(error)
+            // No such file.
+            Error::ConnectUnix(_, error) if error.kind() == io::ErrorKind::NotFound => {
+                SocketError::HostNotFound
             }
+            Error::Io(_, error)
+            | Error::Connect(_, error)
+            | Error::ConnectUnix(_, error)
+            | Error::Listen(_, error) => SocketError::from_io(error),
             Error::Proxy(error) => match error {
                 ProxyError::Url(_) => SocketError::UnsupportedSocketOperation,
                 ProxyError::NotFound(_) => SocketError::ProxyNotFound,
@@ -334,7 +334,6 @@ impl Error {
                     _ => SocketError::ProxyConnectionRefused,
                 },
                 ProxyError::Refused(_) => SocketError::ProxyConnectionRefused,
-
                 ProxyError::Closed => SocketError::ProxyConnectionClosed,
                 ProxyError::AuthenticationRequired(_) => SocketError::ProxyAuthenticationRequired,
                 ProxyError::Protocol(_) => SocketError::ProxyProtocol,
@@ -376,9 +375,10 @@ impl fmt::Display for Error {
             Error::Resolve { host, reason, .. } => write!(f, "cannot resolve '{host}': {reason}"),
             Error::Io(stage, error) => write!(f, "{stage}: {error}"),
             Error::Connect(address, error) => write!(f, "cannot connect to {address}: {error}"),
-            Error::Listen { host, port, error } => {
-                write!(f, "cannot listen on '{host}', port {port}: {error}")
+            Error::ConnectUnix(path, error) => {
+                write!(f, "cannot connect to '{}': {error}", path.display())
             }
+            Error::Listen(place, error) => write!(f, "cannot listen on {place}: {error}"),
             Error::Proxy(error) => write!(f, "proxy: {error}"),
             Error::Tls(error) => write!(f, "tls: {error}"),
             Error::Handshake(error) => write!(f, "handshake: {error}"),
@@ -441,7 +441,8 @@ impl std::error::Error for Error {
         match self {
             Error::Io(_, error)
             | Error::Connect(_, error)
-            | Error::Listen { error, .. }
+            | Error::ConnectUnix(_, error)
+            | Error::Listen(_, error)
             | Error::Proxy(ProxyError::Connect { error, .. }) => Some(error),
             _ => None,
         }

@@ -47,7 +47,7 @@ pub const NUMBERS: [&str; 8] = [
     "ping_timeout",
 ];
 /// The keys of a server's `params`.
-pub const LISTEN: [&str; 23] = [
+pub const LISTEN: [&str; 25] = [
     "timeout",
     "headers",
     "max_message_size",
@@ -60,6 +60,8 @@ pub const LISTEN: [&str; 23] = [
     "tls",
     "host",
     "port",
+    "unix",
+    "unix_mode",
     "protocols",
     "max_connections",
     "max_handshakes",

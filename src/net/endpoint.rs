@@ -1,14 +1,35 @@
 //! URLs: which host, port and resource a connection is for, and whether it is encrypted.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use data_encoding::BASE64;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 use url::{Host, ParseError, Position, Url};
 
+use super::path_of;
 use crate::error::Error;
 
-/// What a `ws`, `wss`, `http` or `https` URL names.
+/// What a path cannot have as it is where a URL of a Unix socket names it. Its end is the first `:`.
+const RESERVED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b':')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// What a `ws`, `wss`, `http`, `https`, `ws+unix` or `wss+unix` URL names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Whether the connection is encrypted: `wss` or `https`.
@@ -17,6 +38,8 @@ pub struct Endpoint {
     pub host: String,
     /// The URL's port, or the scheme's default.
     pub port: u16,
+    /// The file of a Unix socket, which is on this machine, in place of host and port.
+    pub unix: Option<PathBuf>,
     /// The request target: the path and, after a `?`, the query.
     pub target: String,
     url: String,
@@ -25,7 +48,8 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Reads a URL by the rules of the WHATWG URL standard. `http` and `https` count as `ws`
-    /// and `wss`; a fragment is cut off. The error of a URL that only lacks its scheme says
+    /// and `wss`; a fragment is cut off. `ws+unix:/path/to/socket:/path?query` names a Unix socket
+    /// and the resource behind it, "/" if none is named. The error of a URL that only lacks its scheme says
     /// what it would be with one.
     pub fn parse(url: &str) -> Result<Self, Error> {
         Self::read(url).map_err(|reason| {
@@ -44,6 +68,8 @@ impl Endpoint {
         let secure = match url.scheme() {
             "ws" | "http" => false,
             "wss" | "https" => true,
+            "ws+unix" => return Self::read_unix(url, false),
+            "wss+unix" => return Self::read_unix(url, true),
             other => return Err(format!("the scheme must be ws or wss, not '{other}'")),
         };
         let scheme = if secure { "wss" } else { "ws" };
@@ -61,13 +87,42 @@ impl Endpoint {
             secure,
             host,
             port: url.port().unwrap_or(default_port(secure)),
+            unix: None,
             target: url[Position::BeforePath..Position::AfterQuery].to_owned(),
             authorization: authorization(&url),
             url: url.into(),
         })
     }
 
-    /// The URL in its normal form: scheme `ws` or `wss`, no fragment, no default port.
+    fn read_unix(mut url: Url, secure: bool) -> Result<Self, String> {
+        url.set_fragment(None);
+        let expected = || {
+            format!(
+                "'{0}:/path/to/socket:/path' is expected: '{url}'",
+                url.scheme()
+            )
+        };
+        let (socket, target) = url.path().split_once(':').unwrap_or((url.path(), "/"));
+        let target = if target.is_empty() { "/" } else { target };
+        let names_a_file = socket.starts_with('/') && !socket.ends_with('/');
+        if url.host().is_some() || !names_a_file || !target.starts_with('/') {
+            return Err(expected());
+        }
+        Ok(Self {
+            secure,
+            host: "localhost".to_owned(),
+            port: default_port(secure),
+            unix: Some(path_of(percent_decode_str(socket).collect())),
+            target: match url.query() {
+                Some(query) => format!("{target}?{query}"),
+                None => target.to_owned(),
+            },
+            authorization: authorization(&url),
+            url: url.into(),
+        })
+    }
+
+    /// The URL in its normal form: scheme `ws` or `wss` (or that of a Unix socket), no fragment, no default port.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -83,8 +138,11 @@ impl Endpoint {
     }
 
     /// The ASCII serialisation of the URL's origin (RFC 6454 section 6.2), with the scheme
-    /// `ws` or `wss`.
+    /// `ws` or `wss`. A Unix socket has no origin: "null".
     pub fn origin(&self) -> String {
+        if self.unix.is_some() {
+            return "null".to_owned();
+        }
         let scheme = if self.secure { "wss" } else { "ws" };
         format!("{scheme}://{}", self.host_header())
     }
@@ -103,6 +161,13 @@ impl Endpoint {
     pub fn address(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
+}
+
+/// The URL of the resource at a Unix socket whose path is to follow.
+pub fn unix_url(path: &Path, secure: bool) -> String {
+    let scheme = if secure { "wss" } else { "ws" };
+    let path = percent_encode(path.as_os_str().as_encoded_bytes(), RESERVED);
+    format!("{scheme}+unix:{path}:")
 }
 
 /// "localhost:8080" as "ws://localhost:8080", where that is a URL. What stands before the colon

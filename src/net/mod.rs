@@ -16,12 +16,18 @@ mod reactor;
 pub mod resolve;
 pub mod stream;
 pub mod tls;
+#[cfg(unix)]
+mod unix;
+#[cfg(not(unix))]
+#[path = "no_unix.rs"]
+mod unix;
 
 pub use dial::dial;
 pub use endpoint::Endpoint;
-pub use listen::listen;
-pub use mio::net::{TcpListener, TcpStream};
+pub use listen::{Listener, listen, listen_unix};
+pub use mio::net::TcpStream;
 pub use proxy::{Proxy, ProxyChoice};
 pub use reactor::{Reactor, SOCKET, WAKE};
 pub use resolve::resolve;
 pub use stream::Stream;
+pub use unix::{dial_unix, path_of};

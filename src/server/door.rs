@@ -59,8 +59,8 @@ impl Door {
                 None => Err(io::ErrorKind::WouldBlock.into()),
             };
             match accepted {
-                Ok((socket, _)) => {
-                    // Without it small messages wait for the answer to the one before.
+                Ok(socket) => {
+                    // Without it small messages wait for the answer to the one before. It is TCP's.
                     let _ = socket.set_nodelay(true);
                     self.next = next + 1;
                     let post = &house.posts[next];

@@ -13,18 +13,19 @@ mod worker;
 
 use std::{
     num::NonZero,
+    path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
-use mio::{Interest, Poll, Token};
+use mio::{Poll, Token};
 
 use crate::{
     accept::Entrance,
     admission::Admission,
     config::{Identity, ListenConfig},
     error::{Error, Stage, TlsError},
-    net::{self, Reactor, TcpListener, tls::Acceptor},
+    net::{self, Listener, Reactor, endpoint::unix_url, tls::Acceptor},
     workers::{Stop, Workers},
 };
 use members::Members;
@@ -43,9 +44,9 @@ const MAX_DEFAULT_WORKERS: usize = 4;
 pub struct Server {
     /// Its number in the queue.
     pub id: u64,
-    /// The port that it listens on.
+    /// The port that it listens on; 0 on a Unix socket.
     pub port: u16,
-    /// `ws://host:port` or `wss://host:port`.
+    /// `ws://host:port`, or `ws+unix:/path/to/socket:`; `wss` if it speaks TLS. A path may follow.
     pub url: String,
     house: Arc<House>,
 }
@@ -56,7 +57,7 @@ struct House {
     /// The server's number.
     id: u64,
     /// None once the server is closed: the port is free as soon as `close` returns.
-    listener: Mutex<Option<TcpListener>>,
+    listener: Mutex<Option<Listener>>,
     entrance: Entrance,
     /// Header fields to add to the answer of every upgrade.
     headers: Vec<(String, String)>,
@@ -75,24 +76,19 @@ pub fn listen(config: ListenConfig, workers: &Arc<Workers>) -> Result<Server, Er
     let mut reactor = Reactor::new(Arc::default(), config.timeout).map_err(failed)?;
     let identity = config.tls.as_ref();
     let tls = identity.map(|it| acceptor(it, &mut reactor)).transpose()?;
-    let mut listener = net::listen(&config.host, config.port, config.backlog, &mut reactor)?;
+    let (mut listener, url) = bind(&config, &mut reactor)?;
     drop(reactor);
-    let address = listener.local_addr().map_err(failed)?;
-    let port = address.port();
-    let scheme = if tls.is_some() { "wss" } else { "ws" };
-    let url = format!("{scheme}://{}:{port}", in_url(&config.host));
+    let address = listener.address().map_err(failed)?;
     let polls = polls(config.workers).map_err(failed)?;
     let accepting = polls[0].0.registry();
-    accepting
-        .register(&mut listener, LISTENER, Interest::READABLE)
-        .map_err(failed)?;
+    listener.register(accepting, LISTENER).map_err(failed)?;
     let house = Arc::new(House {
         id: workers.next_id(),
         listener: Mutex::new(Some(listener)),
         entrance: Entrance {
             tls: tls.map(Mutex::new),
             protocols: config.protocols,
-            admission: Admission::new(config.origins, config.hosts, Some(address.ip())),
+            admission: Admission::new(config.origins, config.hosts, address.map(|it| it.ip())),
             answers_plain: config.answers_requests,
             timeout: config.timeout,
             limits: config.limits,
@@ -106,10 +102,28 @@ pub fn listen(config: ListenConfig, workers: &Arc<Workers>) -> Result<Server, Er
     start(polls, &house, workers).map_err(failed)?;
     Ok(Server {
         id: house.id,
-        port,
+        port: address.map_or(0, |it| it.port()),
         url,
         house,
     })
+}
+
+/// A listener, and its URL.
+fn bind(config: &ListenConfig, reactor: &mut Reactor) -> Result<(Listener, String), Error> {
+    let is_secure = config.tls.is_some();
+    if let Some(path) = &config.unix {
+        // The process may be elsewhere when the file is to go.
+        let path = path::absolute(path).map_err(|error| Error::Io(Stage::Connect, error))?;
+        let listener = net::listen_unix(&path, config.unix_mode, config.backlog)?;
+        return Ok((listener, unix_url(&path, is_secure)));
+    }
+    let listener = net::listen(&config.host, config.port, config.backlog, reactor)?;
+    let address = listener.address();
+    let address = address.map_err(|error| Error::Io(Stage::Connect, error))?;
+    let port = address.map_or(config.port, |it| it.port());
+    let scheme = if is_secure { "wss" } else { "ws" };
+    let url = format!("{scheme}://{}:{port}", in_url(&config.host));
+    Ok((listener, url))
 }
 
 fn acceptor(identity: &Identity, reactor: &mut Reactor) -> Result<Acceptor, Error> {
@@ -194,7 +208,7 @@ impl Server {
 }
 
 impl House {
-    fn listener(&self) -> MutexGuard<'_, Option<TcpListener>> {
+    fn listener(&self) -> MutexGuard<'_, Option<Listener>> {
         // Set once and taken once: whole after any panic.
         self.listener.lock().unwrap_or_else(PoisonError::into_inner)
     }

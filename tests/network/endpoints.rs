@@ -1,5 +1,10 @@
 //! URLs.
 
+#[cfg(unix)]
+use std::path::Path;
+
+#[cfg(unix)]
+use websocket::net::endpoint::unix_url;
 use websocket::{error::SocketError, net::Endpoint};
 
 #[test]
@@ -223,6 +228,12 @@ fn what_is_no_url_of_ours_is_refused() {
         "ws://300.1.1.1",
         "mailto:a@h.example",
         "file:///etc/hosts",
+        "ws+unix:",
+        "ws+unix:/",
+        "ws+unix:a.sock:/",
+        "ws+unix://run/a.sock:/",
+        "ws+unix:/run/a.sock:chat",
+        "ws+unix:/run/:/chat",
     ] {
         let error = Endpoint::parse(url).expect_err(url);
         assert_eq!(
@@ -231,5 +242,38 @@ fn what_is_no_url_of_ours_is_refused() {
             "{url}"
         );
         assert!(error.to_string().starts_with("invalid URL: "), "{error}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_unix_socket_is_named_by_its_path_and_the_resource_behind_it_by_what_follows() {
+    for (url, socket, target) in [
+        (
+            "ws+unix:/run/a.sock:/chat?b=c:d",
+            "/run/a.sock",
+            "/chat?b=c:d",
+        ),
+        ("ws+unix:///run/a.sock:/chat#d", "/run/a.sock", "/chat"),
+        ("ws+unix:/run/a.sock:/a:b", "/run/a.sock", "/a:b"),
+        ("ws+unix:/run/a.sock:", "/run/a.sock", "/"),
+        ("ws+unix:/run/a.sock", "/run/a.sock", "/"),
+        ("ws+unix:/run/a.sock?b", "/run/a.sock", "/?b"),
+        ("WS+UNIX:/run/%3A%25 :/%3A", "/run/:% ", "/%3A"),
+    ] {
+        let endpoint = Endpoint::parse(url).expect(url);
+        assert_eq!(endpoint.unix.as_deref(), Some(Path::new(socket)), "{url}");
+        assert_eq!(endpoint.target, target, "{url}");
+        assert_eq!(endpoint.host_header(), "localhost");
+        assert_eq!(endpoint.origin(), "null");
+        assert!(!endpoint.secure);
+    }
+    for path in ["/run/a.sock", "/a b:c%20#?\u{fc}\\", "/\"<>^`{|}"] {
+        let url = unix_url(Path::new(path), true);
+        let endpoint = Endpoint::parse(&url).expect(&url);
+        assert_eq!(endpoint.unix.as_deref(), Some(Path::new(path)), "{url}");
+        assert_eq!(endpoint.target, "/");
+        assert!(endpoint.secure);
+        assert_eq!(endpoint.url(), url);
     }
 }

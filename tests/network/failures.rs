@@ -253,7 +253,8 @@ fn reset_and_closed_by_the_peer() {
 fn nowhere_to_listen() {
     let listen = |host, port| listen(host, port, None, &mut reactor(GENEROUS));
     let first = listen("127.0.0.1", 0).expect("a port is free");
-    let port = first.local_addr().expect("it is bound").port();
+    let address = first.address().expect("it is bound");
+    let port = address.expect("it is no Unix socket").port();
     let foreign = "192.0.2.1";
     for (host, port, code) in [
         ("127.0.0.1", port, SocketError::AddressInUse),

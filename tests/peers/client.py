@@ -10,7 +10,7 @@ import asyncio
 import os
 import sys
 
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import connect, unix_connect
 from websockets.exceptions import ConnectionClosed
 
 SIZES = [0, 1, 125, 126, 65535, 65536, 1_000_000]
@@ -23,7 +23,11 @@ def check(condition, text):
 
 
 def open_to(url, path, **options):
-    return connect(f"{url}/{path}", max_size=None, ping_interval=None, proxy=None, **options)
+    options |= {"max_size": None, "ping_interval": None, "proxy": None}
+    if url.startswith("ws+unix:"):
+        socket = url.removeprefix("ws+unix:").removesuffix(":")
+        return unix_connect(socket, f"ws://localhost/{path}", **options)
+    return connect(f"{url}/{path}", **options)
 
 
 def contents(size):

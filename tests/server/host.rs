@@ -12,6 +12,7 @@ use websocket::{
     config::ListenConfig,
     connection::Connection,
     engine::{Delivery, Engine, Id, Listening},
+    error::Error,
     event::Event,
     petition::Asked,
 };
@@ -34,6 +35,7 @@ pub struct Host {
     pub told: Vec<(Id, Told)>,
     /// What was asked and is not answered.
     pub asked: Vec<(Id, Box<Asked>)>,
+    pub errors: Vec<Box<Error>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +58,7 @@ impl Host {
             connections: Vec::new(),
             told: Vec::new(),
             asked: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
@@ -85,7 +88,10 @@ impl Host {
                     self.asked.push((id, asked));
                     Told::Asked
                 }
-                Delivery::Event(Event::Error(_)) => Told::Error,
+                Delivery::Event(Event::Error(error)) => {
+                    self.errors.push(error);
+                    Told::Error
+                }
                 Delivery::Event(Event::Disconnected(closed)) => Told::Disconnected(closed.code),
             };
             self.told.push((id, told));

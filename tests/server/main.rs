@@ -4,6 +4,8 @@
 mod admission;
 mod broadcast;
 mod host;
+#[cfg(unix)]
+mod unix;
 
 #[cfg(target_os = "linux")]
 use std::fs;

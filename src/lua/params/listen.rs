@@ -1,11 +1,12 @@
 //! The `params` of a server, and its answers.
 
-use std::{num::NonZero, str::FromStr};
+use std::{num::NonZero, path::PathBuf, str::FromStr};
 
 use super::{Complaint, LISTEN, LISTEN_TLS, Params, headers, in_memory, limits};
 use crate::{
     config::{HostPattern, Identity, ListenConfig, Origins},
     lua::plain::Plain,
+    net::path_of,
     petition::Answer,
 };
 
@@ -19,6 +20,8 @@ pub fn listen(params: &Plain) -> Result<ListenConfig, Complaint> {
     config.host = params.text("host")?.unwrap_or(config.host);
     let port = params.integer("port", 0, u16::MAX.into())?;
     config.port = port.map_or(config.port, |port| port as u16);
+    config.unix = unix(&params)?;
+    config.unix_mode = unix_mode(&params)?.unwrap_or(config.unix_mode);
     config.protocols = params.protocols("protocols")?;
     config.headers = headers(&params)?;
     config.timeout = params.milliseconds("timeout")?.unwrap_or(config.timeout);
@@ -37,6 +40,38 @@ pub fn listen(params: &Plain) -> Result<ListenConfig, Complaint> {
     config.limits = limits(&params)?;
     config.tls = identity(&params)?;
     Ok(config)
+}
+
+/// The path of a Unix socket.
+fn unix(params: &Params) -> Result<Option<PathBuf>, Complaint> {
+    let Some(path) = params.bytes("unix")? else {
+        return Ok(None);
+    };
+    for key in ["host", "port"] {
+        if *params.value(key) != Plain::Nil {
+            return Err(format!(
+                "params.unix leaves nothing to params.{key}: one of them"
+            ));
+        }
+    }
+    match path.is_empty() || path.contains(&0) {
+        true => Err(params.complain("unix", "the path of a file", params.value("unix"))),
+        false => Ok(Some(path_of(path))),
+    }
+}
+
+/// As chmod takes it: Lua has no octal numbers.
+fn unix_mode(params: &Params) -> Result<Option<u32>, Complaint> {
+    let Some(text) = params.text("unix_mode")? else {
+        return Ok(None);
+    };
+    match u32::from_str_radix(&text, 8) {
+        Ok(mode) if text.len() <= 4 && mode <= 0o777 => Ok(Some(mode)),
+        _ => {
+            let expected = "up to three octal digits, as \"660\"";
+            Err(params.complain("unix_mode", expected, params.value("unix_mode")))
+        }
+    }
 }
 
 /// The `tls` of a server.
