@@ -35,7 +35,7 @@ pub struct Host {
     pub told: Vec<(Id, Told)>,
     /// What was asked and is not answered.
     pub asked: Vec<(Id, Box<Asked>)>,
-    pub errors: Vec<Box<Error>>,
+    pub errors: Vec<Error>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -89,7 +89,7 @@ impl Host {
                     Told::Asked
                 }
                 Delivery::Event(Event::Error(error)) => {
-                    self.errors.push(error);
+                    self.errors.push(*error);
                     Told::Error
                 }
                 Delivery::Event(Event::Disconnected(closed)) => Told::Disconnected(closed.code),

@@ -63,7 +63,7 @@ fn refused(config: ListenConfig) -> Error {
 }
 
 /// The first error of a connection to `url`.
-fn failure(host: &mut Host, url: &str, config: ConnectConfig) -> Box<Error> {
+fn failure(host: &mut Host, url: &str, config: ConnectConfig) -> Error {
     host.engine.connect(url.to_owned(), config);
     host.until("the error", |host| !host.errors.is_empty());
     host.errors.remove(0)
