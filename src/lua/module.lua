@@ -3,6 +3,9 @@
 -- A connection and its callback hold each other, and `objects` holds both while the connection
 -- is open: after its last event nothing of ours does.
 --
+-- Longer than files here are: its functions share what they need as local variables, which costs
+-- the way of a message nothing.
+--
 -- An error may come from anywhere: a hook at any instruction, a failed allocation, a callback. So
 -- what must not be left half done is done by a native function, and of an event all comes before
 -- the step that counts it as delivered (`handed`, which `update` in src/lua/calls.rs sets to 0):
