@@ -1,14 +1,30 @@
--- A chat for web pages. Start it, then open examples/chat/index.html in two browser windows.
+-- A chat for web pages. Start it, then open the address that it prints in two browser windows.
 --
 --   lua examples/chat/server.lua [PORT]
 local websocket = require("websocket")
 
 local port = math.floor(tonumber(arg and arg[1]) or 8080)
+local folder = tostring(arg and arg[0]):match("^(.*[/\\])") or ""
 
+local function read(path)
+  local file = assert(io.open(path, "rb"))
+  local content = file:read("*a")
+  file:close()
+  return content
+end
+
+local page = read(folder .. "index.html")
+
+-- Only this page may connect: an `Origin` that is not the server's own is refused.
 local server = websocket.WebSocketServer({
   port = port,
   protocols = { "chat" },
   max_message_size = 4096,
+  request = function(request)
+    if request.path == "/" then
+      return 200, { ["Content-Type"] = "text/html; charset=utf-8" }, page
+    end
+  end,
 })
 
 ---@type table<websocket.WebSocket, string?> the name of each member
@@ -46,5 +62,5 @@ server.onconnection = function(socket)
 end
 
 io.stdout:setvbuf("line")
-print("listening at " .. server.url)
+print("listening at http://127.0.0.1:" .. server.port)
 websocket.run()

@@ -1,14 +1,13 @@
-// Two pages of the chat example talk: chat.mjs PORT SCREENSHOT.
+// Two pages of the chat example talk, and no others: chat.mjs PORT SCREENSHOT.
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { withBrowser } from "./chromium.mjs";
+import { assertRefused } from "./strangers.mjs";
 
 const [port, screenshot] = process.argv.slice(2);
-const file = fileURLToPath(new URL("../../examples/chat/index.html", import.meta.url));
 
 async function enter(browser) {
   const page = await browser.newPage({ viewport: { width: 640, height: 400 } });
-  await page.goto(`file://${file}?port=${port}`);
+  await page.goto(`http://127.0.0.1:${port}/`);
   await page.getByText("connected").waitFor();
   return page;
 }
@@ -42,4 +41,6 @@ await withBrowser(async (browser) => {
     "Grace left (1001)",
   ]);
   console.log("two pages talked");
+  await assertRefused(browser, port, "/");
+  console.log("strangers were refused");
 });

@@ -1,8 +1,10 @@
 // Chromium as a client of our server: client.mjs URL prints a line for each scenario.
 import assert from "node:assert/strict";
 import { withBrowser } from "./chromium.mjs";
+import { assertRefused } from "./strangers.mjs";
 
 const url = process.argv[2];
+const home = url.replace(/^ws/, "http");
 
 // In the page: opens a socket, sends the messages, and resolves with what came of it once as
 // many have come back, or the socket has closed. Bytes are arrays, text is a string.
@@ -121,8 +123,7 @@ const scenarios = {
   },
 
   async "a reload in the middle"(page) {
-    const file = new URL("flood.html", import.meta.url);
-    await page.goto(`${file}?${encodeURIComponent(`${url}/flood`)}`);
+    await page.goto(`${home}/flood.html?${encodeURIComponent(`${url}/flood`)}`);
     for (let load = 0; load < 3; load++) {
       await page.waitForFunction(() => Number(document.title) > 20, null, { polling: 50 });
       await page.reload();
@@ -130,12 +131,17 @@ const scenarios = {
     await page.waitForFunction(() => Number(document.title) > 20, null, { polling: 50 });
     await page.goto("about:blank");
   },
+
+  async "strangers are refused"(page, browser) {
+    await assertRefused(browser, new URL(url).port, "/stranger");
+  },
 };
 
 await withBrowser(async (browser) => {
   const page = await browser.newPage();
+  await page.goto(home);
   for (const [name, scenario] of Object.entries(scenarios)) {
-    await scenario(page);
+    await scenario(page, browser);
     console.log(name);
   }
 });

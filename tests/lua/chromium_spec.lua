@@ -1,7 +1,6 @@
 -- Chromium, headless, as a client of our server and of the chat example.
 local peer = require("support.peer")
 local sockets = require("support.sockets")
-local websocket = require("websocket")
 
 -- The interpreter that runs this.
 local function interpreter()
@@ -10,6 +9,13 @@ local function interpreter()
     first = first - 1
   end
   return arg[first]
+end
+
+local function read(path)
+  local file = assert(io.open(path, "r"))
+  local content = file:read("*a")
+  file:close()
+  return content
 end
 
 describe("Chromium #long", function()
@@ -32,11 +38,27 @@ describe("Chromium #long", function()
     return more
   end
 
+  local function serve()
+    return sockets.serve({
+      protocols = { "chat" },
+      request = function(request)
+        local headers = { ["Content-Type"] = "text/html" }
+        if request.path == "/" then
+          return 200, headers, "<title>home</title>"
+        elseif request.path == "/flood.html" then
+          return 200, headers, read("tests/browser/flood.html")
+        end
+      end,
+    })
+  end
+
   it("speaks with our server", function()
-    local server = sockets.serve({ protocols = { "chat" } })
+    local server = serve()
     local echo, floods, reloads, closes = server.onconnection, {}, {}, {}
+    local strangers = 0
     server.onconnection = function(socket, request)
       echo(socket)
+      strangers = strangers + (request.path == "/stranger" and 1 or 0)
       if request.path == "/close" then
         socket:close(4002, "over there")
       elseif request.path == "/flood" then
@@ -69,10 +91,12 @@ describe("Chromium #long", function()
         "close by the page",
         "close by the server",
         "a reload in the middle",
+        "strangers are refused",
         "",
       }, "\n"),
       output
     )
+    assert.equal(0, strangers)
     assert.is_true(closes["4001 over here"])
     assert.is_true(closes["1005 "])
     assert.equal(4, #reloads)
@@ -81,26 +105,19 @@ describe("Chromium #long", function()
     end
   end)
 
-  it("shows two pages that talk through the chat example", function()
-    local probe = assert(websocket.listen({}, function() end))
-    local port = probe.port
-    probe:close()
-    sockets.step()
-    local command = ("exec timeout -k 1 120 %s examples/chat/server.lua %d"):format(
-      interpreter(),
-      port
-    )
-    local server = assert(io.popen("echo $$; " .. command, "r"))
+  it("shows two pages that talk through the chat example, and no others", function()
+    local command = "exec timeout -k 1 120 %s examples/chat/server.lua 0"
+    local server = assert(io.popen("echo $$; " .. command:format(interpreter()), "r"))
     local pid = server:read("*l")
-    assert.equal("listening at ws://127.0.0.1:" .. port, server:read("*l"))
+    local port = server:read("*l"):match("^listening at http://127%.0%.0%.1:(%d+)$")
     os.execute("mkdir -p build")
-    local run = ("node tests/browser/chat.mjs %d build/chat.png"):format(port)
+    local run = ("node tests/browser/chat.mjs %s build/chat.png"):format(port)
     local output, status = peer.run(run, sockets.step)
     os.execute("kill " .. pid)
     local said = server:read("*a")
     server:close()
     assert.equal(0, status, output)
-    assert.equal("two pages talked\n", output)
+    assert.equal("two pages talked\nstrangers were refused\n", output)
     assert.matches("Ada joined\nGrace joined\nAda: Hello", said)
   end)
 end)

@@ -1,5 +1,8 @@
 -- The examples print what their reader expects.
+local clock = require("support.clock")
 local peer = require("support.peer")
+local recorder = require("support.recorder")
+local websocket = require("websocket")
 
 -- What follows the output of an example that failed.
 local FAILED = "it failed"
@@ -21,6 +24,28 @@ local function lines_of(path)
   end
   output:close()
   return lines
+end
+
+-- An example that goes on until it is stopped, with the address that it prints.
+local function start(arguments)
+  local command = "echo $$; exec timeout -k 1 60 %s examples/%s 2>&1"
+  local output = assert(io.popen(command:format(interpreter(), arguments), "r"))
+  local pid = output:read("*l")
+  local line = output:read("*l")
+  local url = line and line:match("^listening at (.*)$")
+  return {
+    url = assert(url, line),
+    stop = function()
+      os.execute("kill " .. pid)
+      output:close()
+    end,
+  }
+end
+
+local function write(path, text)
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
 end
 
 describe("the example", function()
@@ -82,5 +107,181 @@ describe("the example", function()
       "client: thanks for the second",
       "client: closed with 1000",
     }, lines_of("reconnect.lua"))
+  end)
+
+  it("token.lua", function()
+    local lines = lines_of("token.lua")
+    table.sort(lines)
+    assert.same({
+      "Ada hears: Welcome, Ada!",
+      "a stranger gets 401: Which token do you have?",
+    }, lines)
+  end)
+
+  describe("preview.lua", function()
+    local example, directory
+
+    before_each(function()
+      directory = os.tmpname()
+      os.remove(directory)
+      os.execute(("mkdir -p %s/shown/sub %s/shown/.hidden"):format(directory, directory))
+      write(directory .. "/secret.html", "secret")
+      write(directory .. "/shown/.hidden/secret.html", "secret")
+      write(directory .. "/shown/index.html", "<h1>first</h1>")
+      write(directory .. "/shown/sub/a b.css", "h1 {}")
+      example = start(("preview.lua %s/shown 0"):format(directory))
+    end)
+
+    after_each(function()
+      example.stop()
+      os.execute("rm -r " .. directory)
+      example = nil
+    end)
+
+    -- The status, the type and the content of what is at a path, which is sent as it is.
+    local function get(path)
+      local command = "curl --silent --path-as-is --max-time 20 --write-out '\n%%{http_code} "
+        .. "%%{content_type}' --request-target '%s' %s"
+      local output = peer.run(command:format(path, example.url), recorder.step)
+      local content, status, kind = output:match("^(.*)\n(%d+) (.*)$")
+      return tonumber(status), kind, content
+    end
+
+    it("shows what is in the folder", function()
+      local status, kind, content = get("/")
+      assert.equal(200, status)
+      assert.equal("text/html; charset=utf-8", kind)
+      assert.matches("^<h1>first</h1>\n?<script>.*</script>\n$", content)
+      assert.same({ 200, "text/css", "h1 {}" }, { get("/sub/a%20b.css") })
+    end)
+
+    it("shows nothing else", function()
+      for _, path in ipairs({
+        "/../secret.html",
+        "/sub/../../secret.html",
+        "/%2e%2e/secret.html",
+        "/..%2fsecret.html",
+        "/sub/..%5c..%5csecret.html",
+        "/.hidden/secret.html",
+        "/%2Ehidden/secret.html",
+        "//..//secret.html",
+        "../secret.html",
+        "/index.html%00.css",
+        "/sub",
+        "/nowhere",
+      }) do
+        local status, _, content = get(path)
+        assert.is_truthy(status == 404 or status == 400, path .. " gives " .. tostring(status))
+        assert.is_nil(content:find("secret", 1, true), path)
+      end
+    end)
+
+    it("tells the page of a change", function()
+      local page = recorder.new()
+      local url = example.url:gsub("^http", "ws")
+      local connection =
+        websocket.connect(url, { headers = { Origin = example.url } }, page.callback)
+      page:wait("CONNECTED")
+      get("/")
+      assert.equal(0, page:count("MESSAGE"))
+      write(directory .. "/shown/index.html", "<h1>second</h1>")
+      page:wait("MESSAGE")
+      assert.same({ "reload" }, page:messages())
+      local _, _, content = get("/")
+      assert.matches("^<h1>second</h1>", content)
+      connection:disconnect()
+      page:wait("DISCONNECTED")
+    end)
+  end)
+
+  describe("relay.lua", function()
+    local example, players
+
+    before_each(function()
+      example, players = start("relay.lua 0"), {}
+    end)
+
+    after_each(function()
+      for _, player in ipairs(players) do
+        player.connection:disconnect()
+        player:wait("DISCONNECTED")
+      end
+      example.stop()
+      example, players = nil, nil
+    end)
+
+    -- A player that all others have heard of.
+    local function join(params)
+      local player, heard = recorder.new(), {}
+      for i, other in ipairs(players) do
+        heard[i] = other:count("MESSAGE")
+      end
+      player.connection = websocket.connect(example.url, params, player.callback)
+      player:wait("CONNECTED")
+      for i, other in ipairs(players) do
+        other:wait("MESSAGE", heard[i] + 1)
+      end
+      players[#players + 1] = player
+      return player
+    end
+
+    local function say(player, text)
+      player.connection:send(text, { type = websocket.DATA_TYPE_TEXT })
+    end
+
+    -- The number of the newest position that a player has, how many it has, and how many shots.
+    local function heard_by(player)
+      local newest, positions, shots = nil, 0, 0
+      for _, message in ipairs(player:messages()) do
+        local step = message:match("^1 at (%d+)")
+        newest = tonumber(step) or newest
+        positions = positions + (step and 1 or 0)
+        shots = shots + (message:find("^1 shoot") and 1 or 0)
+      end
+      return newest, positions, shots
+    end
+
+    it("tells the others", function()
+      local first = join()
+      local second = join()
+      say(first, "at 3 4")
+      second:wait("MESSAGE")
+      say(second, "shoot")
+      first:wait("MESSAGE", 2)
+      assert.same({ "2 joins", "2 shoot" }, first:messages())
+      assert.same({ "1 at 3 4" }, second:messages())
+      table.remove(players).connection:disconnect()
+      second:wait("DISCONNECTED")
+      first:wait("MESSAGE", 3)
+      assert.equal("2 leaves", first:messages()[3])
+    end)
+
+    it("gives the newest position to who was away, and all else", function()
+      local runner = join()
+      local sleeper = join({ max_receive_queue = 1000 })
+      local watcher = join()
+      sleeper.react.MESSAGE = function(connection)
+        connection:pause()
+      end
+      -- More than the system takes for who does not read, and than `max_send_queue`.
+      local steps, padding = 20000, (" "):rep(1000)
+      for step = 1, steps do
+        say(runner, "at " .. step .. padding)
+        if step % 2000 == 0 then
+          say(runner, "shoot")
+          clock.drive(function()
+            return select(3, heard_by(watcher)) == step / 2000
+          end, recorder.step)
+        end
+      end
+      sleeper.react.MESSAGE = nil
+      sleeper.connection:resume()
+      local newest, positions, shots
+      clock.drive(function()
+        newest, positions, shots = heard_by(sleeper)
+        return newest == steps and shots == steps / 2000
+      end, recorder.step)
+      assert.is_true(positions < steps, positions)
+    end)
   end)
 end)
