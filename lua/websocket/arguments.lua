@@ -20,8 +20,11 @@ local function stringify(value)
     return tostring(value)
   elseif kind == "table" or kind == "userdata" then
     local metatable = getmetatable(value)
-    if type(metatable) == "table" and metatable.__tostring then
-      return tostring(value)
+    local convert = type(metatable) == "table" and metatable.__tostring
+    -- Lua 5.1 and 5.2 would hand on anything that this gives.
+    local text = convert and convert(value)
+    if type(text) == "string" or type(text) == "number" then
+      return tostring(text)
     end
   end
 end

@@ -5,10 +5,10 @@ local world = require("world")
 
 local actions = world.actions
 
--- Some may never return from a collection in a finalizer while the state closes, whatever module
--- there is. Lua 5.3: its collector, where it rests in the phase in which it calls finalizers, has
--- set itself to call none. Lua 5.1 and LuaJIT: closing takes the userdata out of the list that a
--- sweep is in the middle of; the collection goes on with it, round and round or over what is freed.
+-- Some may never return from a collection in a finalizer while the state closes, and need no module
+-- for it. Lua 5.3: its collector, where it rests in the phase in which it calls finalizers, has set
+-- itself to call none. Lua 5.1 and LuaJIT: closing takes the userdata out of the list that a sweep
+-- is in the middle of; the collection goes on with that sweep, in a circle or over what is freed.
 local CLOSES_BADLY = _VERSION == "Lua 5.3" or _VERSION == "Lua 5.1"
 
 function actions.collect(R)

@@ -393,17 +393,26 @@ describe("a ReconnectingWebSocket", function()
       socket:send("one")
       socket:send("\255", "binary")
       socket:send(3)
-      assert.equal(5, socket.bufferedAmount)
+      socket:send(setmetatable({}, {
+        __tostring = function()
+          return 4
+        end,
+      }))
+      assert.equal(6, socket.bufferedAmount)
       socket.onopen = function()
         socket:send("hello again")
       end
       drive(function()
-        return #lines == 5
+        return #lines == 6
       end)
-      assert.same(
-        { "open", "message hello again", "message one", "message \255", "message 3" },
-        lines
-      )
+      assert.same({
+        "open",
+        "message hello again",
+        "message one",
+        "message \255",
+        "message 3",
+        "message 4",
+      }, lines)
       drive(function()
         return socket.bufferedAmount == 0
       end)

@@ -614,6 +614,15 @@ describe("WebSocket", function()
         }),
         "object",
       },
+      {
+        "an object whose __tostring gives a number",
+        setmetatable({}, {
+          __tostring = function()
+            return 7
+          end,
+        }),
+        "7",
+      },
     }
     for _, case in ipairs(strings) do
       it("sends " .. case[1], function()
@@ -628,6 +637,14 @@ describe("WebSocket", function()
       { "a plain table", {} },
       { "a function", print },
       { "a coroutine", coroutine.create(function() end) },
+      {
+        "an object whose __tostring gives a table",
+        setmetatable({}, {
+          __tostring = function()
+            return {}
+          end,
+        }),
+      },
     }
     for _, case in ipairs(no_message) do
       it("refuses " .. case[1], function()
