@@ -107,6 +107,8 @@ local websocket = {}
 ---@class websocket.listen_params
 ---@field host? string 127.0.0.1
 ---@field port? integer 0: a free one
+---@field unix? string path of a Unix socket, in place of `host` and `port`; its file goes when the server is closed
+---@field unix_mode? string who may connect to it, in octal digits as for chmod; "600"
 ---@field protocols? string|string[] subprotocols that the server speaks; none
 ---@field headers? websocket.headers more headers of the answer
 ---@field self? any handed to the callback as its first argument

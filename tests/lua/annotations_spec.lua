@@ -76,17 +76,19 @@ describe("library/websocket.lua", function()
 
   it("declares every member of connections and servers", function()
     local server = assert(websocket.listen({}, function() end))
-    assert_declared("server", server)
-    assert_declared("server", getmetatable(server).__index)
+    local server_class = getmetatable(server).__index
     local events = recorder.new()
     local connection = websocket.connect(server.url, nil, events.callback)
     events:wait("CONNECTED")
-    assert_declared("connection", connection)
-    assert_declared("connection", getmetatable(connection).__index)
     connection:disconnect()
     events:wait("DISCONNECTED")
     server:close()
     websocket.run()
+    -- Behind the end: what is missing here must leave nothing behind.
+    assert_declared("server", server)
+    assert_declared("server", server_class)
+    assert_declared("connection", connection)
+    assert_declared("connection", getmetatable(connection).__index)
   end)
 
   it("declares every field of data", function()
