@@ -32,4 +32,17 @@ function clock.milliseconds(call)
   return (clock.now() - began) * 1000
 end
 
+-- The shortest of what up to five calls of `measure` return: a busy machine makes this or that one
+-- late, and not all. One below `limit` is enough.
+function clock.best(limit, measure)
+  local best = math.huge
+  for _ = 1, 5 do
+    best = math.min(best, measure())
+    if best < limit then
+      break
+    end
+  end
+  return best
+end
+
 return clock
