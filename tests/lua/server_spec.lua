@@ -55,7 +55,7 @@ describe("listen", function()
   it("raises where `params` has a key that it does not know", function()
     local function ignore() end
     local message = raises("params: unknown key 'prot'", websocket.listen, { prot = 1 }, ignore)
-    assert.matches("port, protocols", message)
+    assert.matches("host, port, unix, unix_mode, protocols", message)
     raises("params: unknown key '1'", websocket.listen, { 8080 }, ignore)
     raises("params.tls: unknown key 'cert'", websocket.listen, { tls = { cert = "" } }, ignore)
   end)
