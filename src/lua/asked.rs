@@ -82,7 +82,8 @@ unsafe fn certificate(lua: *mut lua_State, der: &[u8]) {
         block.write_bytes(0, length);
         write_pem(slice::from_raw_parts_mut(block, length), der);
         push::string(lua, slice::from_raw_parts(block, length));
-        ffi::lua_remove(lua, -2);
+        ffi::lua_insert(lua, -2);
+        ffi::lua_pop(lua, 1);
     }
 }
 
