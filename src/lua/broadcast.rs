@@ -31,7 +31,7 @@ pub unsafe extern "C-unwind" fn send_latest(lua: *mut lua_State) -> c_int {
     unsafe {
         let id = ffi::lua_tointeger(lua, 1) as Id;
         let key = bytes_argument(lua, 4).unwrap_or_default();
-        with_message(lua, 2, 3, |engine, kind, message| {
+        with_message(lua, 2, |engine, kind, message| {
             engine.send_latest(id, &key.into(), kind, message)?;
             Ok(message.len())
         })
@@ -49,7 +49,7 @@ pub unsafe extern "C-unwind" fn broadcast(lua: *mut lua_State) -> c_int {
         let slow = bytes_argument(lua, 4).unwrap_or_default();
         let known = SLOW.iter().find(|(name, _)| *name == slow);
         let key = bytes_argument(lua, 5);
-        let count = with_message(lua, 2, 3, |engine, kind, message| {
+        let count = with_message(lua, 1, |engine, kind, message| {
             let except = numbers(lua, 6);
             let options = Broadcast {
                 slow: known.map_or(Slow::Wait, |(_, slow)| *slow),
@@ -78,26 +78,26 @@ unsafe fn push_too_slow(lua: *mut lua_State, list: c_int) {
     }
 }
 
-/// Gives the message at an index to `send`, and pushes what comes of it.
+/// Gives the message to `send`, and pushes what comes of it. To the script it is the argument at
+/// `position`.
 unsafe fn with_message(
     lua: *mut lua_State,
-    index: c_int,
-    kind: c_int,
+    position: c_int,
     send: impl FnOnce(&Engine, Kind, &[u8]) -> Result<usize, SendError>,
 ) -> c_int {
     // SAFETY: one of the functions above is running, with room for 20 values.
     unsafe {
         let engine = &bound_or_raise(lua).engine;
-        let Some(message) = bytes_argument(lua, index) else {
+        let Some(message) = bytes_argument(lua, 2) else {
             return 0;
         };
-        let kind = kind_argument(lua, kind);
+        let kind = kind_argument(lua, 3);
         match catch_unwind(AssertUnwindSafe(|| send(engine, kind, message))) {
             Ok(Ok(count)) => {
                 ffi::lua_pushinteger(lua, count as ffi::lua_Integer);
                 1
             }
-            Ok(Err(refusal)) => refuse(lua, refusal),
+            Ok(Err(refusal)) => refuse(lua, refusal, position),
             Err(_) => push::raise(lua, &panicked()),
         }
     }

@@ -223,7 +223,7 @@ pub unsafe extern "C-unwind" fn send(lua: *mut lua_State) -> c_int {
                 ffi::lua_pushinteger(lua, length as ffi::lua_Integer);
                 1
             }
-            Ok(Err(refusal)) => refuse(lua, refusal),
+            Ok(Err(refusal)) => refuse(lua, refusal, 2),
             Err(_) => push::raise(lua, &panicked()),
         }
     }
@@ -243,15 +243,17 @@ pub unsafe fn kind_argument(lua: *mut lua_State, index: c_int) -> Kind {
     }
 }
 
-/// Pushes nil and why a message was refused.
+/// Pushes nil and why a message was refused, which is a function's argument at `position`.
 ///
 /// # Safety
 ///
 /// `lua` must have room for two values. It may raise.
 #[cold]
-pub unsafe fn refuse(lua: *mut lua_State, refusal: SendError) -> c_int {
+pub unsafe fn refuse(lua: *mut lua_State, refusal: SendError, position: c_int) -> c_int {
     let text = match refusal {
-        SendError::NotUtf8 => Text::of(&format_args!("bad argument #2 'message' ({refusal})")),
+        SendError::NotUtf8 => Text::of(&format_args!(
+            "bad argument #{position} 'message' ({refusal})"
+        )),
         SendError::Full(..) => Text::of(&refusal),
     };
     // SAFETY: the caller vouches for the stack.

@@ -3,9 +3,6 @@
 -- A connection and its callback hold each other, and `objects` holds both while the connection
 -- is open: after its last event nothing of ours does.
 --
--- Longer than files here are: its functions share what they need as local variables, which costs
--- the way of a message nothing.
---
 -- An error may come from anywhere: a hook at any instruction, a failed allocation, a callback. So
 -- what must not be left half done is done by a native function, and of an event all comes before
 -- the step that counts it as delivered (`handed`, which `update` in src/lua/calls.rs sets to 0):
@@ -14,8 +11,7 @@ local native, constants = ...
 
 local error, type, tostring, tonumber, rawget, rawset, setmetatable, pairs, next, ipairs =
   error, type, tostring, tonumber, rawget, rawset, setmetatable, pairs, next, ipairs
-local find, match, gmatch, gsub = string.find, string.match, string.gmatch, string.gsub
-local lower, sub, char = string.lower, string.sub, string.char
+local find, lower, sub = string.find, string.lower, string.sub
 local traceback = debug and debug.traceback -- a host may leave `debug` out
 local native_send, native_next, native_rare = native.send, native.next, native.rare
 local native_update, native_sleep = native.update, native.sleep
@@ -33,25 +29,19 @@ local TEXT, BINARY = constants.DATA_TYPE_TEXT, constants.DATA_TYPE_BINARY
 local MAX_REASON = 123 -- RFC 6455 section 5.5: 125 bytes less the code
 
 local objects = native.objects -- connections, servers, timers: by number, while more may come
--- What is ours of each connection and of each server: their tables show what is for scripts, and
--- nothing else. A record must not refer to its key, or Lua 5.1 would never collect the two; of the
--- callbacks it lets go at the end.
+-- What is ours of each connection: its table shows what is for scripts, and nothing else. A record
+-- must not refer to its key, or Lua 5.1 would never collect the two; of the callbacks it lets go at
+-- the end.
 local records = setmetatable({}, { __mode = "k" })
-local server_records = setmetatable({}, { __mode = "k" })
 -- Of the events of this update those that count as delivered, and those without a callback.
 local handed, silent = 0, 0
 local epoch = 0 -- counts updates
 
-local Connection, Server = {}, {}
+local Connection = {}
 local connection_metatable = { __index = Connection, __name = "websocket.connection" }
-local server_metatable = { __index = Server, __name = "websocket.server" }
 
 function connection_metatable:__tostring()
   return ("websocket connection %d: %s"):format(records[self].id, self.url)
-end
-
-function server_metatable:__tostring()
-  return ("websocket server %d: %s"):format(server_records[self].id, self.url)
 end
 
 local function argument(position, name, expected, value, level)
@@ -181,7 +171,7 @@ local function connect(url, params, callback, level)
   if problem then
     error(problem, level + 1)
   end
-  return connection, record
+  return connection
 end
 
 function websocket.connect(url, params, callback)
@@ -199,12 +189,14 @@ local function refresh_buffered(record)
   end
 end
 
+local function wrong_option(position, problem, level)
+  error(("bad argument #%d 'options' (%s)"):format(position, problem), level + 1)
+end
+
 local function kind_of(options, position, level)
   local kind = to_number(options.type) or BINARY
   if kind ~= TEXT and kind ~= BINARY then
-    local expected =
-      "bad argument #%d 'options' (type: DATA_TYPE_TEXT or DATA_TYPE_BINARY expected)"
-    error(expected:format(position), level + 1)
+    wrong_option(position, "type: DATA_TYPE_TEXT or DATA_TYPE_BINARY expected", level + 1)
   end
   return kind
 end
@@ -213,16 +205,10 @@ end
 local function key_of(latest, position, level)
   local key = to_string(latest)
   if type(key) ~= "string" then
-    local problem = "bad argument #%d 'options' (latest: string or number expected, got %s)"
-    error(problem:format(position, type(latest)), level + 1)
+    local problem = "latest: string or number expected, got " .. type(latest)
+    wrong_option(position, problem, level + 1)
   end
   return key
-end
-
-local function send_latest(id, message, kind, latest, level)
-  local key = key_of(latest, 3, level + 1)
-  local size, problem = native.send_latest(id, to_string(message), kind, key)
-  return size, problem
 end
 
 function websocket.send(connection, message, options)
@@ -240,7 +226,8 @@ function websocket.send(connection, message, options)
   end
   local size, problem
   if latest ~= nil then
-    size, problem = send_latest(record.id, message, kind, latest, 2)
+    local key = key_of(latest, 3, 2)
+    size, problem = native.send_latest(record.id, to_string(message), kind, key)
   else
     size, problem = native_send(record.id, message, kind)
   end
@@ -338,13 +325,53 @@ function Connection:stats()
   return stats_table(native.stats(record.id)) or record.stats or {}
 end
 
+-- Header fields by their names as sent; a look-up in any other case finds them too. Repeated
+-- ones are joined with commas (RFC 9110 section 5.3). Given as names and values in turn.
+local function headers_table(list)
+  local fields, in_lower_case = {}, {}
+  for i = 1, #list, 2 do
+    local name, value = list[i], list[i + 1]
+    local key = lower(name)
+    if in_lower_case[key] then
+      value = in_lower_case[key] .. ", " .. value
+    end
+    in_lower_case[key], fields[name] = value, value
+  end
+  return setmetatable(fields, {
+    __index = function(_, name)
+      return type(name) == "string" and in_lower_case[lower(name)] or nil
+    end,
+  })
+end
+
 -- The embedded files, read when they are first used: to a script that needs none of them they
 -- cost nothing. What `require` keeps is the host's; what is kept here stays.
 local parts = {}
-local internal = { native = native, connect = connect, kept = kept }
+-- What they share with this file.
+local internal = {
+  native = native,
+  records = records,
+  connect = connect,
+  new_connection = new_connection,
+  kept = kept,
+  copy_params = copy_params,
+  copy_headers = copy_headers,
+  headers_table = headers_table,
+  to_string = to_string,
+  argument = argument,
+  wrong_option = wrong_option,
+  kind_of = kind_of,
+  key_of = key_of,
+  check_close = check_close,
+}
 
 function internal.updates()
   return epoch
+end
+
+-- What was sent elsewhere than in `send` has changed what `buffered` says.
+function internal.new_epoch()
+  epoch = epoch + 1
 end
 
 local require_part
@@ -382,46 +409,14 @@ function websocket.oncallback(callback, self, connection, data)
 end
 local plain_call = websocket.oncallback
 
--- Header fields by their names as sent; a look-up in any other case finds them too. Repeated
--- ones are joined with commas (RFC 9110 section 5.3). Given as names and values in turn.
-local function headers_table(list)
-  local fields, in_lower_case = {}, {}
-  for i = 1, #list, 2 do
-    local name, value = list[i], list[i + 1]
-    local key = lower(name)
-    if in_lower_case[key] then
-      value = in_lower_case[key] .. ", " .. value
-    end
-    in_lower_case[key], fields[name] = value, value
-  end
-  return setmetatable(fields, {
-    __index = function(_, name)
-      return type(name) == "string" and in_lower_case[lower(name)] or nil
-    end,
-  })
-end
-
 local function response_table(headers, status, body)
   return status and { status = status, headers = headers_table(headers), response = body } or nil
-end
-
--- The object of a client's connection to our server: its first event is CONNECTED.
-local function accepted(id, path, server_id)
-  local server = objects[server_id]
-  if not server then
-    return nil -- closed while this client was on its way in
-  end
-  local of_server = server_records[server]
-  local connection, record = new_connection(path, of_server.callback, of_server.self)
-  record.id, record.server, record.lingers = id, server_id, true
-  objects[id] = connection
-  return connection
 end
 
 local rare = {} -- by event: whose it is, and the callback's `data`
 
 rare[CONNECTED] = function(id, protocol, extensions, address, headers, status, body, path, server)
-  local connection = objects[id] or accepted(id, path, server)
+  local connection = objects[id] or path and internal.accepted(id, path, server)
   if not connection then
     return nil
   end
@@ -480,109 +475,10 @@ local function ring(timer)
   timer.callback(timer.owner)
 end
 
--- What comes in to a server.
-
--- application/x-www-form-urlencoded, as browsers write a query. Of a repeated name the last counts.
-local function decode(text)
-  text = gsub(text, "%+", " ")
-  return (gsub(text, "%%(%x%x)", function(digits)
-    return char(tonumber(digits, 16))
-  end))
-end
-
-local function query_table(query)
-  local fields = {}
-  for field in gmatch(query or "", "[^&]+") do
-    local name, value = match(field, "^([^=]*)=?(.*)$")
-    fields[decode(name)] = decode(value)
-  end
-  return fields
-end
-
-local asking -- the request that a script's function is about to answer
-
--- What `authorize` returns, as a table: a WebSocket, or a status with what belongs to it.
-local function authorized(verdict, extra, body)
-  if verdict == true then
-    extra = extra == nil and {} or extra
-    if type(extra) ~= "table" then
-      return nil, "a table is expected behind true, got a " .. type(extra)
-    end
-    return { protocol = extra.protocol, headers = extra.headers }
-  elseif verdict == false then
-    return { status = 403 }
-  elseif type(verdict) ~= "number" then
-    local got = verdict == nil and "nothing" or "a " .. type(verdict)
-    return nil, "true, false or a status is expected, got " .. got
-  end
-  return { status = verdict, headers = extra, body = to_string(body) }
-end
-
-local function answered(status, headers, body)
-  if status == nil then
-    return { status = 404 }
-  elseif type(status) ~= "number" then
-    return nil, "a status is expected, got a " .. type(status)
-  end
-  return { status = status, headers = headers, body = to_string(body) }
-end
-
--- Of a request: its function by name, and what reads the answer.
-local READERS = { authorize = authorized, request = answered }
-
--- Called as all callbacks are, with the request in place of an event.
-local function ask(question, _, request)
-  asking = question.id
-  local answer, problem = READERS[question.name](question.callback(request))
-  if answer then
-    if type(answer.headers) == "table" then
-      answer.headers = copy_headers(answer.headers)
-    end
-    problem = native.answer(question.id, question.name, answer)
-  else
-    problem = ("what `%s` returns: %s"):format(question.name, problem)
-  end
-  if problem then
-    error(problem, 0)
-  end
-  asking = nil
-end
-
--- After an error the client gets 500.
-local function refuse_asking()
-  local id = asking
-  asking = nil
-  native.answer(id, "authorize", { status = 500 })
-end
-
-rare[ASKED] = function(id, server_id, method, upgrades, path, query, headers, address, ...)
-  local server = objects[server_id]
-  local record = server_records[server]
-  local name = upgrades and "authorize" or "request"
-  local callback = record and record[name]
-  if not callback then
-    return nil
-  end
-  local self = record.self
-  local protocols, certificate = ...
-  local question = {
-    id = id,
-    name = name,
-    callback = callback,
-    _take_error = type(self) == "table" and rawget(self, "_take_error") or nil,
-  }
-  return server,
-    {
-      method = method,
-      path = path,
-      query = query_table(query),
-      headers = headers_table(headers),
-      remote_address = address,
-      protocols = protocols,
-      certificate = certificate,
-    },
-    ask,
-    question
+-- A client's request to a server: what src/lua/asked.rs pushes, for lua/websocket/server.lua.
+rare[ASKED] = function(...)
+  local server, request, callback, self = internal.asked(...)
+  return server, request, callback, self
 end
 
 local NO_DATA = { message = "" }
@@ -720,14 +616,14 @@ function websocket.update(budget_ms)
   elseif not outcome then
     return 0
   end
-  if asking then
-    refuse_asking()
-  end
-  while outcome == CALLBACK_RAISED and is_taken(problem) do
-    outcome, problem = native.go_on()
-    if asking then
-      refuse_asking()
+  while true do
+    if internal.asking then
+      internal.refuse_asking()
     end
+    if outcome ~= CALLBACK_RAISED or not is_taken(problem) then
+      break
+    end
+    outcome, problem = native.go_on()
   end
   current = nil
   if outcome == CALLBACK_RAISED or outcome == RAISED then
@@ -771,148 +667,6 @@ function websocket.now()
   return native.now()
 end
 
--- A function of `params`; that there is one is all that is native.
-local function take_function(params, name, level)
-  local value = params[name]
-  if value ~= nil and type(value) ~= "function" then
-    error(("params.%s must be a function, got a %s"):format(name, type(value)), level + 1)
-  end
-  params[name] = value ~= nil
-  return value
-end
-
-function websocket.listen(params, callback)
-  if params ~= nil and type(params) ~= "table" then
-    argument(1, "params", "table or nil", params, 2)
-  elseif type(callback) ~= "function" then
-    argument(2, "callback", "function", callback, 2)
-  end
-  local own = copy_params(params, native.listen_keys, native.listen_tls_keys)
-  local self = own.self
-  own.self = nil
-  local authorize, request = take_function(own, "authorize", 2), take_function(own, "request", 2)
-  local server = setmetatable({ port = 0, url = "" }, server_metatable)
-  local record =
-    { id = 0, callback = callback, self = self, authorize = authorize, request = request }
-  server_records[server] = record
-  record.callback = kept(callback, server, "close", own, 2)
-  local complaint, message, code = native.listen(server, record, own)
-  if complaint then
-    error(complaint, 2)
-  elseif message then
-    return nil, message, code
-  end
-  return server
-end
-
-local function server_record_of(value, level)
-  return server_records[value] or error("bad argument #1 'self' (server expected)", level + 1)
-end
-
-function Server:close(code, reason)
-  local record = server_record_of(self, 2)
-  check_close(code, reason, 1, 2)
-  if objects[record.id] then
-    native.close_server(record.id, code or 1001, reason or "")
-    record.callback, record.self, record.authorize, record.request = nil, nil, nil, nil
-    for _, object in next, objects do
-      local of_client = records[object]
-      if of_client and of_client.server == record.id and of_client.state == "open" then
-        of_client.state = "closing"
-      end
-    end
-  end
-end
-
-local BROADCAST = { type = true, except = true, slow = true, latest = true }
-local SLOW = { wait = true, drop = true, close = true }
-
-local function wrong_option(problem, level)
-  error("bad argument #2 'options' (" .. problem .. ")", level + 1)
-end
-
--- The numbers of those who get nothing: of a connection, or of a list of them.
-local function numbers_of(except, level)
-  local one = records[except]
-  local numbers = {}
-  if one then
-    numbers[1] = one.id
-  elseif type(except) == "table" then
-    for i, connection in ipairs(except) do
-      local record = records[connection]
-      if not record then
-        wrong_option("except: a connection or a list of them expected", level + 1)
-      end
-      numbers[i] = record.id
-    end
-  elseif except ~= nil then
-    wrong_option("except: a connection or a list of them expected", level + 1)
-  end
-  return numbers
-end
-
-local function broadcast_options(options, level)
-  if options == nil then
-    return {}, {}
-  elseif type(options) ~= "table" then
-    argument(2, "options", "table or nil", options, level + 1)
-  end
-  for key in next, options do
-    if not BROADCAST[key] then
-      local known = "type, except, slow, latest"
-      wrong_option(
-        ("unknown key '%s', expected one of: %s"):format(tostring(key), known),
-        level + 1
-      )
-    end
-  end
-  if options.slow ~= nil and not SLOW[options.slow] then
-    wrong_option("slow: 'wait', 'drop' or 'close' expected", level + 1)
-  end
-  return options, numbers_of(options.except, level + 1)
-end
-
-function Server:broadcast(message, options)
-  local record = server_record_of(self, 2)
-  local own, except = broadcast_options(options, 2)
-  local kind = kind_of(own, 2, 2)
-  local key = own.latest ~= nil and key_of(own.latest, 2, 2) or nil
-  local closed = {}
-  local count, problem =
-    native.broadcast(record.id, to_string(message), kind, own.slow or "wait", key, except, closed)
-  epoch = epoch + 1 -- what their `buffered` says has changed
-  for _, id in ipairs(closed) do
-    local of_client = records[objects[id]]
-    if of_client then
-      of_client.state = "closing"
-    end
-  end
-  if not count then
-    if problem then
-      error((gsub(problem, "argument #2", "argument #1")), 2)
-    end
-    argument(1, "message", "string", message, 2)
-  end
-  return count
-end
-
-function Server:reload(params)
-  local record = server_record_of(self, 2)
-  if type(params) ~= "table" then
-    argument(1, "params", "table", params, 2)
-  end
-  local own = copy_params(params, { "tls" }, native.listen_tls_keys)
-  local done, problem, code = native.reload(record.id, own)
-  if done == false then
-    error(problem, 2)
-  end
-  return done, problem or not done and "the server is closed" or nil, code
-end
-
-function Server:connections()
-  return native.server_connections(server_record_of(self, 2).id) or 0
-end
-
 -- The members that embedded files make, and which file makes them.
 local FILES = {
   EventTarget = "EventTarget",
@@ -921,8 +675,9 @@ local FILES = {
   ReconnectingWebSocket = "ReconnectingWebSocket",
   createWebSocket = "WebSocket",
   open = "stream",
+  listen = "server",
 }
-local PARTS = { createWebSocket = "create", open = "open" }
+local PARTS = { createWebSocket = "create", open = "open", listen = "listen" }
 
 local function read_member(module, name)
   local file = FILES[name]
