@@ -15,7 +15,7 @@ use crate::{
     handshake,
 };
 
-/// The request with which a client opened a connection to our server.
+/// What a client has asked a server for: with it a connection opened, or a host is to answer it.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The request target: path and query.
@@ -56,7 +56,7 @@ pub struct Asked {
     /// Where the answer goes.
     pub petition: Arc<Petition>,
     /// Counts as a client on its way in until the host has taken the event.
-    pub(crate) _place: Place,
+    pub(crate) _counted: Counted,
 }
 
 /// What a request asks for.
@@ -138,11 +138,11 @@ pub struct Petition {
     protocols: Vec<String>,
     max_body: usize,
     bell: Chime,
-    state: Mutex<State>,
+    progress: Mutex<Progress>,
 }
 
 #[derive(Debug)]
-enum State {
+enum Progress {
     /// The client waits.
     Open,
     /// The worker has not taken this yet.
@@ -165,7 +165,7 @@ impl Petition {
             protocols,
             max_body,
             bell,
-            state: Mutex::new(State::Open),
+            progress: Mutex::new(Progress::Open),
         })
     }
 
@@ -176,28 +176,28 @@ impl Petition {
     /// It is no answer to this; another one can follow.
     pub fn answer(&self, answer: Answer) -> Result<bool, AnswerError> {
         self.check(&answer)?;
-        let mut state = self.state();
-        if !matches!(*state, State::Open) {
+        let mut progress = self.progress();
+        if !matches!(*progress, Progress::Open) {
             return Ok(false);
         }
-        *state = State::Answered(answer);
-        drop(state);
+        *progress = Progress::Answered(answer);
+        drop(progress);
         self.bell.wake();
         Ok(true)
     }
 
     /// Whether nobody waits for an answer.
     pub fn is_over(&self) -> bool {
-        !matches!(*self.state(), State::Open)
+        !matches!(*self.progress(), Progress::Open)
     }
 
     /// The worker takes the answer, if there is one.
     pub(crate) fn take(&self) -> Option<Answer> {
-        let mut state = self.state();
-        match std::mem::replace(&mut *state, State::Over) {
-            State::Answered(answer) => Some(answer),
+        let mut progress = self.progress();
+        match std::mem::replace(&mut *progress, Progress::Over) {
+            Progress::Answered(answer) => Some(answer),
             before => {
-                *state = before;
+                *progress = before;
                 None
             }
         }
@@ -205,7 +205,7 @@ impl Petition {
 
     /// The client is gone.
     pub(crate) fn close(&self) {
-        *self.state() = State::Over;
+        *self.progress() = Progress::Over;
     }
 
     fn check(&self, answer: &Answer) -> Result<(), AnswerError> {
@@ -230,21 +230,21 @@ impl Petition {
         };
         let wrong = headers
             .iter()
-            .find(|it| !handshake::may_be_set(&it.0, &it.1));
+            .find(|it| handshake::check_field(&it.0, &it.1, &handshake::OWN_HEADERS).is_err());
         wrong.map_or(Ok(()), |it| Err(AnswerError::Header(it.0.clone())))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
         // Every change is a single assignment: a panic leaves it whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One of those that are counted, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<AtomicUsize>);
+pub(crate) struct Counted(Arc<AtomicUsize>);
 
-impl Place {
+impl Counted {
     /// One more.
     pub fn new(count: &Arc<AtomicUsize>) -> Self {
         // A count for a limit: nothing follows from it but the count.
@@ -253,7 +253,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

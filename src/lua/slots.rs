@@ -150,16 +150,16 @@ pub unsafe fn fill(lua: *mut lua_State) -> Result<(), c_int> {
     let Err(refusal) = try_to_fill() else {
         return Ok(());
     };
-    // SAFETY: the caller vouches for `lua`, and a Refusal has no destructor.
+    // SAFETY: the caller vouches for `lua`, and a BindError has no destructor.
     unsafe { refusal.raise(lua) };
     Err(0)
 }
 
-fn try_to_fill() -> Result<(), Refusal> {
-    let caller = caller().ok_or(Refusal::new(ptr::null_mut(), "its caller is not known"))?;
+fn try_to_fill() -> Result<(), BindError> {
+    let caller = caller().ok_or(BindError::new(ptr::null_mut(), "its caller is not known"))?;
     let host = lua_of(caller).ok_or_else(|| {
         let name = Name::of(caller);
-        Refusal::new(
+        BindError::new(
             ptr::null_mut(),
             format_args!("{name} has called it, which neither exports nor imports Lua's C API"),
         )
@@ -171,7 +171,7 @@ fn try_to_fill() -> Result<(), Refusal> {
     }
     if *filled_from != 0 {
         let (bound, name) = (Name::of(*filled_from as HMODULE), Name::of(host));
-        return Err(Refusal::new(
+        return Err(BindError::new(
             host,
             format_args!(
                 "this library serves the Lua in {bound} and cannot serve the one in {name} too; \
@@ -194,11 +194,11 @@ fn try_to_fill() -> Result<(), Refusal> {
 /// What Lua 5.5 has and 5.4 has not: our slots do not tell the two apart.
 const NEW_IN_5_5: &CStr = c"lua_pushexternalstring";
 
-fn find_all(host: HMODULE) -> Result<[usize; NAMES.len()], Refusal> {
+fn find_all(host: HMODULE) -> Result<[usize; NAMES.len()], BindError> {
     let is_5_5 = find(host, NEW_IN_5_5).is_some();
     if (cfg!(feature = "lua54") && is_5_5) || (cfg!(feature = "lua55") && !is_5_5) {
         let (name, other) = (Name::of(host), if is_5_5 { "5.5" } else { "older" });
-        return Err(Refusal::new(
+        return Err(BindError::new(
             host,
             format_args!("it is built for {VERSION}, and the Lua in {name} is {other}"),
         ));
@@ -208,7 +208,7 @@ fn find_all(host: HMODULE) -> Result<[usize; NAMES.len()], Refusal> {
         *function = find(host, name).map_or(0, |found| found as usize);
         if *function == 0 {
             let (host_name, name) = (Name::of(host), name.to_string_lossy());
-            return Err(Refusal::new(
+            return Err(BindError::new(
                 host,
                 format_args!("it is built for {VERSION}, and the Lua in {host_name} has no {name}"),
             ));
@@ -307,14 +307,14 @@ impl fmt::Display for Name {
 
 /// Why the library does not open. Has no destructor: Lua's error leaves our frames by a jump.
 #[derive(Clone, Copy)]
-struct Refusal {
+struct BindError {
     /// The Lua to tell, null if it is out of reach.
     host: HMODULE,
     text: [u8; 512],
     length: usize,
 }
 
-impl Refusal {
+impl BindError {
     fn new(host: HMODULE, reason: impl fmt::Display) -> Self {
         let mut text = [0; 512];
         // What does not fit is cut; the last byte remains 0.

@@ -20,7 +20,7 @@ use crate::{
     handshake::Upgraded,
     link::Readiness,
     net::Stream,
-    petition::Petition,
+    petition::{Counted, Petition},
     protocol::Role,
 };
 
@@ -29,8 +29,13 @@ const TURN: Duration = Duration::from_millis(1);
 
 /// Somebody at the other end of a socket.
 pub(super) enum Client {
-    /// No connection yet.
-    Guest(Guest, Standing),
+    /// No connection yet. It counts as one of the worker's guests.
+    Guest {
+        /// Goes before the socket does: nobody answers a client that is gone.
+        standing: Standing,
+        guest: Guest,
+        _counted: Counted,
+    },
     /// An open connection.
     Member(Member),
 }
@@ -40,13 +45,13 @@ pub(super) enum Standing {
     /// It has not asked, or was turned away.
     Stranger,
     /// The host is asked what becomes of it.
-    Waits(Box<Waiting>),
-    /// It is let in, and has a place.
-    Welcome(Box<Place>),
+    Waits(Box<Asker>),
+    /// It is let in, and is a member by now.
+    Welcome(Box<Entrant>),
 }
 
 /// What is kept for a guest whose host is asked.
-pub(super) struct Waiting {
+pub(super) struct Asker {
     pub id: ConnectionId,
     pub wanted: Wanted,
     pub claim: Claim,
@@ -68,7 +73,7 @@ impl Drop for Claim {
 }
 
 /// What is kept for a guest that is let in.
-pub(super) struct Place {
+pub(super) struct Entrant {
     pub connection: Arc<Connection>,
     pub membership: Membership,
     pub upgraded: Upgraded,
@@ -94,7 +99,7 @@ pub(super) enum Turned {
     Ended(End),
 }
 
-impl Place {
+impl Entrant {
     /// The guest is a connection from now on, whose worker watches its socket under `key`.
     pub fn open(
         self,

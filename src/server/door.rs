@@ -7,8 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{House, post::Post};
-use crate::net::TcpStream;
+use super::{
+    House,
+    post::{Newcomer, Post},
+};
 
 /// How many clients are accepted in one round.
 const MAX_ACCEPTED: usize = 64;
@@ -41,7 +43,7 @@ impl Door {
 
     /// Accepts some of those who wait, and leaves each at a post in turn; those for the one that is
     /// our `own` are appended to `taken`.
-    pub fn accept(&mut self, house: &House, own: &Arc<Post>, taken: &mut Vec<TcpStream>) {
+    pub fn accept(&mut self, house: &House, own: &Arc<Post>, taken: &mut Vec<Newcomer>) {
         if self.asks_at.is_none_or(|at| at > Instant::now()) {
             return;
         }
@@ -70,10 +72,7 @@ impl Door {
                     };
                     match left {
                         Ok(()) => drop(told.insert(next)),
-                        Err(socket) => {
-                            own.count_in();
-                            taken.push(socket);
-                        }
+                        Err(socket) => taken.push(own.newcomer(socket)),
                     }
                 }
                 Err(error) if is_about_the_client(&error) => {}

@@ -10,8 +10,8 @@ use std::{
 use bytes::BytesMut;
 
 use super::{
-    client::{Claim, Client, Place, Standing, Waiting, Wanted},
-    members::Admission,
+    client::{Asker, Claim, Client, Entrant, Standing, Wanted},
+    members::Admitted,
     worker::Worker,
 };
 use crate::{
@@ -39,7 +39,7 @@ impl Worker {
         let oldest: Vec<usize> = self.guests.iter().copied().take(MAX_DISPLACED).collect();
         for key in oldest {
             match self.clients.get(&key) {
-                Some(Client::Guest(guest, _)) if guest.since().elapsed() < GRACE => break,
+                Some(Client::Guest { guest, .. }) if guest.since().elapsed() < GRACE => break,
                 _ => drop(self.forget(key)),
             }
         }
@@ -54,7 +54,7 @@ impl Worker {
             return;
         }
         loop {
-            let Some(Client::Guest(guest, _)) = self.clients.get_mut(&key) else {
+            let Some(Client::Guest { guest, .. }) = self.clients.get_mut(&key) else {
                 return;
             };
             let progress = catch_unwind(AssertUnwindSafe(|| guest.go_on(&house.entrance)));
@@ -76,7 +76,10 @@ impl Worker {
 
     /// Whether a guest's time is not over, or it is to be told that it is.
     fn has_time(&mut self, key: usize) -> bool {
-        let Some(Client::Guest(guest, standing)) = self.clients.get_mut(&key) else {
+        let Some(Client::Guest {
+            guest, standing, ..
+        }) = self.clients.get_mut(&key)
+        else {
             return true;
         };
         if Instant::now() < guest.until() {
@@ -89,7 +92,7 @@ impl Worker {
 
     /// A guest has asked: what becomes of it is the server's or its host's to say.
     fn decide(&mut self, key: usize, request: ServerRequest) {
-        let Some(Client::Guest(guest, _)) = self.clients.get_mut(&key) else {
+        let Some(Client::Guest { guest, .. }) = self.clients.get_mut(&key) else {
             return;
         };
         let house = &self.house;
@@ -106,7 +109,10 @@ impl Worker {
     }
 
     fn ask_host(&mut self, key: usize, request: ServerRequest) {
-        let Some(Client::Guest(guest, standing)) = self.clients.get_mut(&key) else {
+        let Some(Client::Guest {
+            guest, standing, ..
+        }) = self.clients.get_mut(&key)
+        else {
             return;
         };
         let (wants, protocols, request, wanted) = parts(request);
@@ -123,9 +129,9 @@ impl Worker {
             remote_address,
             certificate,
             petition: Arc::clone(&petition),
-            _place: self.post.place(),
+            _counted: self.post.count(),
         };
-        *standing = Standing::Waits(Box::new(Waiting {
+        *standing = Standing::Waits(Box::new(Asker {
             id,
             wanted,
             claim: Claim(petition),
@@ -135,20 +141,23 @@ impl Worker {
 
     /// Does what the host has said, if it has.
     fn take_answer(&mut self, key: usize) {
-        let Some(Client::Guest(guest, standing)) = self.clients.get_mut(&key) else {
+        let Some(Client::Guest {
+            guest, standing, ..
+        }) = self.clients.get_mut(&key)
+        else {
             return;
         };
         let answer = match standing {
-            Standing::Waits(waiting) => waiting.claim.0.take(),
+            Standing::Waits(asker) => asker.claim.0.take(),
             Standing::Stranger | Standing::Welcome(_) => None,
         };
         let Some(answer) = answer else {
             return;
         };
-        let Standing::Waits(waiting) = mem::replace(standing, Standing::Stranger) else {
+        let Standing::Waits(asker) = mem::replace(standing, Standing::Stranger) else {
             return;
         };
-        let Waiting { id, wanted, .. } = *waiting;
+        let Asker { id, wanted, .. } = *asker;
         match (answer, wanted) {
             (Answer::Accept { protocol, headers }, Wanted::WebSocket(mut upgraded)) => {
                 upgraded.protocol = protocol.or(upgraded.protocol);
@@ -188,7 +197,10 @@ impl Worker {
         upgraded: Upgraded,
         headers: &[(String, String)],
     ) {
-        let Some(Client::Guest(guest, standing)) = self.clients.get_mut(&key) else {
+        let Some(Client::Guest {
+            guest, standing, ..
+        }) = self.clients.get_mut(&key)
+        else {
             return;
         };
         let chime = Chime::Shared(Arc::clone(&self.post.board), key);
@@ -197,16 +209,16 @@ impl Worker {
         let connection = Connection::new(id, Some(house.id), limits, Some(chime), Wish::default());
         let connection = Arc::new(connection);
         match house.members.admit(&connection) {
-            Admission::Granted(membership) => {
+            Admitted::As(membership) => {
                 guest.let_in(upgraded.response(house.headers.iter().chain(headers)));
-                *standing = Standing::Welcome(Box::new(Place {
+                *standing = Standing::Welcome(Box::new(Entrant {
                     connection,
                     membership,
                     upgraded,
                 }));
             }
-            Admission::Full => guest.refuse(Refusal::full()),
-            Admission::Closed => {
+            Admitted::Full => guest.refuse(Refusal::full()),
+            Admitted::Closed => {
                 self.forget(key);
             }
         }
@@ -214,11 +226,15 @@ impl Worker {
 
     /// The guest is a connection from now on.
     fn open(&mut self, key: usize, stream: Stream, received: BytesMut) {
-        let Some(Client::Guest(_, Standing::Welcome(place))) = self.forget(key) else {
+        let Some(Client::Guest {
+            standing: Standing::Welcome(entrant),
+            ..
+        }) = self.forget(key)
+        else {
             return;
         };
         let limits = &self.house.entrance.limits;
-        let member = place.open(stream, received, limits, key, &mut self.batch);
+        let member = entrant.open(stream, received, limits, key, &mut self.batch);
         self.clients.insert(key, Client::Member(member));
         self.attend_member(key);
     }

@@ -24,9 +24,9 @@ struct Roll {
 
 /// Whether a client may come in.
 #[derive(Debug)]
-pub(super) enum Admission {
-    /// It has: until this is dropped.
-    Granted(Membership),
+pub(super) enum Admitted {
+    /// It is one of them until this is dropped.
+    As(Membership),
     /// There are as many as there may be.
     Full,
     /// The server is closed.
@@ -47,16 +47,16 @@ impl Members {
     }
 
     /// Makes `connection` one of them.
-    pub fn admit(self: &Arc<Self>, connection: &Arc<Connection>) -> Admission {
+    pub fn admit(self: &Arc<Self>, connection: &Arc<Connection>) -> Admitted {
         let mut roll = self.roll();
         if roll.is_closed {
-            return Admission::Closed;
+            return Admitted::Closed;
         }
         if roll.open.len() >= self.limit {
-            return Admission::Full;
+            return Admitted::Full;
         }
         roll.open.insert(connection.id, Arc::clone(connection));
-        Admission::Granted(Membership(Arc::clone(self), connection.id))
+        Admitted::As(Membership(Arc::clone(self), connection.id))
     }
 
     /// Whether there are as many as there may be.

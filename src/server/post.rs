@@ -12,18 +12,25 @@ use std::{
 use mio::{Registry, Waker};
 
 use super::WAKE;
-use crate::{desk::Board, net::TcpStream, petition::Place, workers::Stop};
+use crate::{desk::Board, net::TcpStream, petition::Counted, workers::Stop};
 
 /// A worker's post: what is left here, and the board that tells it to look.
 #[derive(Debug)]
 pub(super) struct Post {
     pub board: Arc<Board<Arc<Waker>>>,
-    /// Sockets that were accepted for it. None: it takes no more.
-    sockets: Mutex<Option<Vec<TcpStream>>>,
+    /// Those that were accepted for it. None: it takes no more.
+    newcomers: Mutex<Option<Vec<Newcomer>>>,
     /// How many clients the worker has, or is about to get, that are no connections yet.
     guests: Arc<AtomicUsize>,
     /// The state is closing: by then all must have ended.
     stop: OnceLock<Instant>,
+}
+
+/// A client that was accepted, and counts as a guest of its worker.
+#[derive(Debug)]
+pub(super) struct Newcomer {
+    pub socket: TcpStream,
+    pub counted: Counted,
 }
 
 impl Post {
@@ -32,7 +39,7 @@ impl Post {
         let waker = Arc::new(Waker::new(registry, WAKE)?);
         Ok(Self {
             board: Arc::new(Board::new(waker)),
-            sockets: Mutex::new(Some(Vec::new())),
+            newcomers: Mutex::new(Some(Vec::new())),
             guests: Arc::default(),
             stop: OnceLock::new(),
         })
@@ -44,27 +51,22 @@ impl Post {
         self.guests.load(Ordering::Relaxed)
     }
 
-    /// A place that counts as that of a guest.
-    pub fn place(&self) -> Place {
-        Place::new(&self.guests)
+    /// One more guest, until this is dropped.
+    pub fn count(&self) -> Counted {
+        Counted::new(&self.guests)
     }
 
-    /// One more is the worker's.
-    pub fn count_in(&self) {
-        self.guests.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// One is gone, or a connection by now.
-    pub fn count_out(&self) {
-        self.guests.fetch_sub(1, Ordering::Relaxed);
+    /// A client whose socket was accepted.
+    pub fn newcomer(&self, socket: TcpStream) -> Newcomer {
+        let counted = self.count();
+        Newcomer { socket, counted }
     }
 
     /// Leaves a socket, for which it is to be [told](Self::tell); or gives it back.
     pub fn leave(&self, socket: TcpStream) -> Result<(), TcpStream> {
-        match &mut *self.sockets() {
-            Some(sockets) => {
-                sockets.push(socket);
-                self.count_in();
+        match &mut *self.newcomers() {
+            Some(newcomers) => {
+                newcomers.push(self.newcomer(socket));
                 Ok(())
             }
             None => Err(socket),
@@ -76,14 +78,14 @@ impl Post {
         self.board.ring(WAKE.0);
     }
 
-    /// The worker takes the sockets that were left, which are counted.
-    pub fn sockets_left(&self) -> Vec<TcpStream> {
-        self.sockets().as_mut().map(mem::take).unwrap_or_default()
+    /// The worker takes those that were left.
+    pub fn take(&self) -> Vec<Newcomer> {
+        self.newcomers().as_mut().map(mem::take).unwrap_or_default()
     }
 
-    /// The worker takes no sockets any more: those that were left are closed.
+    /// The worker takes no more: the sockets that were left are closed.
     pub fn close(&self) {
-        drop(self.sockets().take());
+        drop(self.newcomers().take());
     }
 
     /// By when all must have ended, if the state is closing.
@@ -91,9 +93,11 @@ impl Post {
         self.stop.get().copied()
     }
 
-    fn sockets(&self) -> MutexGuard<'_, Option<Vec<TcpStream>>> {
+    fn newcomers(&self) -> MutexGuard<'_, Option<Vec<Newcomer>>> {
         // Every change is a single one: a panic leaves the list whole.
-        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+        self.newcomers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -21,14 +21,13 @@ use super::{
     batch::Batch,
     client::{Client, Member, Standing, Turned},
     door::Door,
-    post::Post,
+    post::{Newcomer, Post},
 };
 use crate::{
     accept::Guest,
     error::{Error, Stage},
     event::End,
     link::{LEASE, Readiness},
-    net::TcpStream,
     timers::Timers,
     workers::Workers,
 };
@@ -169,8 +168,8 @@ impl Worker {
 
     /// Takes the sockets that were left for us, and heeds the end of the server or of its state.
     fn look_at_post(&mut self) {
-        for socket in self.post.sockets_left() {
-            self.take_in(socket);
+        for newcomer in self.post.take() {
+            self.take_in(newcomer);
         }
         self.make_room();
         let stopped = self.post.stopped();
@@ -179,9 +178,12 @@ impl Worker {
         }
         let waiting: Vec<usize> = self.guests.iter().copied().collect();
         for key in waiting {
-            // One that has a place was told the end, and says Close when it is open.
+            // A member was told the end, and says Close when it is open.
             match self.clients.get(&key) {
-                Some(Client::Guest(_, Standing::Welcome(_))) => {}
+                Some(Client::Guest {
+                    standing: Standing::Welcome(_),
+                    ..
+                }) => {}
                 _ => drop(self.forget(key)),
             }
         }
@@ -190,10 +192,11 @@ impl Worker {
             for client in self.clients.values() {
                 match client {
                     Client::Member(Member { connection, .. }) => connection.abandon(deadline),
-                    Client::Guest(_, Standing::Welcome(place)) => {
-                        place.connection.abandon(deadline);
-                    }
-                    Client::Guest(..) => {}
+                    Client::Guest {
+                        standing: Standing::Welcome(entrant),
+                        ..
+                    } => entrant.connection.abandon(deadline),
+                    Client::Guest { .. } => {}
                 }
             }
         }
@@ -203,18 +206,21 @@ impl Worker {
     fn accept(&mut self) {
         let mut taken = Vec::new();
         self.door.accept(&self.house, &self.post, &mut taken);
-        for socket in taken {
-            self.take_in(socket);
+        for newcomer in taken {
+            self.take_in(newcomer);
         }
     }
 
-    /// Begins with a client, which is counted. One that the system has no room for is gone.
-    fn take_in(&mut self, mut socket: TcpStream) {
+    /// Begins with a client. One that the system has no room for is gone.
+    fn take_in(&mut self, newcomer: Newcomer) {
+        let Newcomer {
+            mut socket,
+            counted,
+        } = newcomer;
         let key = self.new_key();
         let both = Interest::READABLE | Interest::WRITABLE;
         let registry = self.poll.registry();
         if registry.register(&mut socket, Token(key), both).is_err() {
-            self.post.count_out();
             return;
         }
         let now = Instant::now();
@@ -222,8 +228,12 @@ impl Worker {
         self.deadlines.set(key as u64, guest.until());
         self.guests.insert(key);
         // What it has sent already is reported.
-        self.clients
-            .insert(key, Client::Guest(guest, Standing::Stranger));
+        let stranger = Client::Guest {
+            standing: Standing::Stranger,
+            guest,
+            _counted: counted,
+        };
+        self.clients.insert(key, stranger);
     }
 
     /// A key that none has, on machines where they may come round, too.
@@ -254,7 +264,7 @@ impl Worker {
                 member.readiness = member.readiness.max(told);
                 self.attend_member(key);
             }
-            Some(Client::Guest(..)) => self.attend_guest(key),
+            Some(Client::Guest { .. }) => self.attend_guest(key),
             // It has ended since.
             None => {}
         }
@@ -316,9 +326,7 @@ impl Worker {
     }
 
     pub fn forget(&mut self, key: usize) -> Option<Client> {
-        if self.guests.remove(&key) {
-            self.post.count_out();
-        }
+        self.guests.remove(&key);
         self.deadlines.cancel(key as u64);
         self.clients.remove(&key)
     }
