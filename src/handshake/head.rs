@@ -1,5 +1,7 @@
 //! The lines at the front of a request or an answer, and the header fields in them.
 
+use std::fmt;
+
 use bytes::{Buf, BytesMut};
 use httparse::{EMPTY_HEADER, Header, Status};
 
@@ -204,6 +206,48 @@ pub(super) fn has_token(headers: &[Field], name: &str, token: &str) -> bool {
     values(headers, name)
         .flat_map(|value| value.split(|byte| *byte == b','))
         .any(|element| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// Why a header field cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldError<'a> {
+    /// Its name is no token (RFC 9110 section 5.1); name and value.
+    Name(&'a str, &'a str),
+    /// A control character is in its value (section 5.5); the name.
+    Value(&'a str),
+    /// The handshake writes it; the name.
+    Own(&'a str),
+}
+
+impl fmt::Display for FieldError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FieldError::Name(name, value) => {
+                write!(f, "'{name}: {value}' is no header: its name is not valid")
+            }
+            FieldError::Value(name) => write!(
+                f,
+                "the value of '{name}' must not contain control characters"
+            ),
+            FieldError::Own(name) => {
+                write!(f, "'{name}' belongs to the handshake and cannot be set")
+            }
+        }
+    }
+}
+
+/// Whether a header field can be sent, and is not one of our `own`.
+pub fn check_field<'a>(name: &'a str, value: &'a str, own: &[&str]) -> Result<(), FieldError<'a>> {
+    let is_forbidden = |byte: u8| (byte < 0x20 && byte != b'\t') || byte == 0x7f;
+    if name.is_empty() || !name.bytes().all(extension::is_token) {
+        Err(FieldError::Name(name, value))
+    } else if value.bytes().any(is_forbidden) {
+        Err(FieldError::Value(name))
+    } else if own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        Err(FieldError::Own(name))
+    } else {
+        Ok(())
+    }
 }
 
 /// Appends a header. Characters that would end it or begin another are left out.

@@ -11,9 +11,9 @@ mod response;
 mod server;
 
 pub use client::{Accepted, ClientHandshake, ClientRequest};
-pub(crate) use head::{single, values};
+pub(crate) use head::{check_field, single, values};
 pub use refusal::Refusal;
-pub(crate) use response::{may_be_set, response};
+pub(crate) use response::{OWN_HEADERS, response};
 pub use server::{PlainRequest, ServerHandshake, ServerRequest, Upgraded};
 
 /// The longest head of a request or an answer, and the most that is kept of a refusal's body.

@@ -3,10 +3,9 @@
 use tungstenite::http::StatusCode;
 
 use super::head::append;
-use crate::protocol::extension;
 
 /// Header fields that tell where a message ends or what becomes of its connection: our own.
-const OWN_HEADERS: [&str; 10] = [
+pub const OWN_HEADERS: [&str; 10] = [
     "connection",
     "content-length",
     "keep-alive",
@@ -18,15 +17,6 @@ const OWN_HEADERS: [&str; 10] = [
     "transfer-encoding",
     "upgrade",
 ];
-
-/// Whether a header field can be sent and is not ours alone.
-pub fn may_be_set(name: &str, value: &str) -> bool {
-    let is_forbidden = |byte: u8| (byte < 0x20 && byte != b'\t') || byte == 0x7f;
-    !name.is_empty()
-        && name.bytes().all(extension::is_token)
-        && !value.bytes().any(is_forbidden)
-        && !OWN_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own))
-}
 
 /// An answer as bytes (RFC 9112 section 4). `status` has three digits.
 pub fn response(

@@ -9,7 +9,10 @@ use headers::headers;
 pub use listen::{answer, listen, reload};
 
 use super::plain::Plain;
-use crate::config::{Compression, ConnectConfig, Limits, ProxyChoice, TlsOptions};
+use crate::{
+    config::{Compression, ConnectConfig, Limits, ProxyChoice, TlsOptions},
+    protocol::extension,
+};
 
 /// What is wrong with a parameter, in words for the script's author.
 pub type Complaint = String;
@@ -251,7 +254,7 @@ fn in_sequence<'a, 'b>(table: &'b [(Plain<'a>, Plain<'a>)]) -> Vec<&'b Plain<'a>
 /// once.
 fn add_protocols(protocols: &mut Vec<String>, text: &str, key: &str) -> Result<(), Complaint> {
     for protocol in text.split(',').map(str::trim) {
-        if protocol.is_empty() || !protocol.bytes().all(is_token_byte) {
+        if protocol.is_empty() || !protocol.bytes().all(extension::is_token) {
             return Err(format!(
                 "params.{key}: '{protocol}' is no valid subprotocol"
             ));
@@ -261,11 +264,6 @@ fn add_protocols(protocols: &mut Vec<String>, text: &str, key: &str) -> Result<(
         }
     }
     Ok(())
-}
-
-/// RFC 9110 section 5.6.2.
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn lossy(text: &[u8]) -> String {

@@ -1,7 +1,7 @@
 //! `params.headers`: lines, or a table.
 
-use super::{Complaint, Params, in_sequence, is_token_byte, lossy};
-use crate::lua::plain::Plain;
+use super::{Complaint, Params, in_sequence, lossy};
+use crate::{handshake::check_field, lua::plain::Plain};
 
 /// Header fields that the handshake itself writes (RFC 6455 section 4.1).
 const OWN_HEADERS: [&str; 7] = [
@@ -23,7 +23,8 @@ pub fn headers(params: &Params) -> Result<Vec<(String, String)>, Complaint> {
         other => return Err(params.complain("headers", "a string or a table", other)),
     };
     for (name, value) in &fields {
-        check_header(&params.name, name, value)?;
+        check_field(name, value, &OWN_HEADERS)
+            .map_err(|error| format!("{}.headers: {error}", params.name))?;
     }
     Ok(fields)
 }
@@ -77,25 +78,4 @@ fn header_table(owner: &str, table: &[(Plain, Plain)]) -> Result<Vec<(String, St
     // A table has no order of its own: the same request every time.
     fields.sort_by(|(left, _), (right, _)| left.cmp(right));
     Ok(fields)
-}
-
-fn check_header(owner: &str, name: &str, value: &str) -> Result<(), Complaint> {
-    if name.is_empty() || !name.bytes().all(is_token_byte) {
-        return Err(format!(
-            "{owner}.headers: '{name}: {value}' is no header: its name is not valid"
-        ));
-    }
-    let forbidden = |byte: u8| (byte < 0x20 && byte != b'\t') || byte == 0x7f;
-    if value.bytes().any(forbidden) {
-        return Err(format!(
-            "{owner}.headers: the value of '{name}' must not contain control characters"
-        ));
-    }
-    let lower = name.to_ascii_lowercase();
-    if OWN_HEADERS.contains(&lower.as_str()) {
-        return Err(format!(
-            "{owner}.headers: '{name}' belongs to the handshake and cannot be set"
-        ));
-    }
-    Ok(())
 }
