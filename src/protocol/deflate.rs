@@ -112,6 +112,16 @@ impl Compressor {
         !self.parameters.no_context_takeover
     }
 
+    /// A whole message as it is sent where that is compressed: where it is worth it, and makes it
+    /// shorter or is needed for what follows.
+    pub fn whole(&mut self, message: &[u8]) -> Option<&[u8]> {
+        if !self.wants(message.len()) {
+            return None;
+        }
+        let size = self.compress(message, true);
+        (self.takes_over() || size < message.len()).then(|| self.output())
+    }
+
     /// Compresses the next piece of a message into `output()`, and tells the size of that. Each
     /// piece is flushed, so the peer has all of it as soon as it arrives.
     pub fn compress(&mut self, piece: &[u8], last: bool) -> usize {

@@ -82,16 +82,11 @@ impl Framer {
 
     /// The frame of a message that the recipe [is for](Recipe::is_for).
     pub fn frame(&mut self, kind: Kind, message: &[u8]) -> Framed {
-        let mut compressed = false;
-        if self.compressor.wants(message.len()) {
-            compressed = self.compressor.compress(message, true) < message.len();
-        }
-        let payload = match compressed {
-            true => self.compressor.output(),
-            false => message,
-        };
+        let compressed = self.compressor.whole(message);
+        let payload = compressed.unwrap_or(message);
         let mut bytes = Vec::new();
-        Encoder::new(false).frame(opcode(kind), true, compressed, payload, &mut bytes);
+        let is_compressed = compressed.is_some();
+        Encoder::new(false).frame(opcode(kind), true, is_compressed, payload, &mut bytes);
         Framed {
             bytes: bytes.into(),
             payload: message.len(),

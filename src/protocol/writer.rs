@@ -129,25 +129,12 @@ impl Writer {
         self.buffered += payload.len();
         let frames = block(&mut self.out, &mut self.queue);
         frames.payload += payload.len();
-        let opcode = opcode(kind);
-        if let Some(compressor) = self
-            .compressor
-            .as_mut()
-            .filter(|it| it.wants(payload.len()))
-        {
-            let compressed = compressor.compress(payload, true);
-            if compressor.takes_over() || compressed < payload.len() {
-                return self.encoder.frame(
-                    opcode,
-                    true,
-                    true,
-                    compressor.output(),
-                    &mut frames.bytes,
-                );
-            }
-        }
+        let compressor = self.compressor.as_mut();
+        let compressed = compressor.and_then(|it| it.whole(payload));
+        let (is_compressed, payload) = compressed.map_or((false, payload), |it| (true, it));
+        let out = &mut frames.bytes;
         self.encoder
-            .frame(opcode, true, false, payload, &mut frames.bytes);
+            .frame(opcode(kind), true, is_compressed, payload, out);
     }
 
     /// Queues a message that is framed already.
