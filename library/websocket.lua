@@ -120,7 +120,7 @@ local websocket = {}
 ---@field request? websocket.answer what GET and HEAD get; without it 426
 ---@field max_connections? integer of those that are open: further clients are answered with 503; no limit
 ---@field max_handshakes? integer clients on their way in; the oldest makes room when half a second has passed; 1024
----@field workers? integer threads that share the connections; the cores, at most 4
+---@field workers? integer threads that share the connections; one less than the cores, 1 to 4
 ---@field backlog? integer clients that the system keeps waiting; as many as it can
 ---@field timeout? number milliseconds for a client's handshake, and for `listen` itself to read its files and to resolve its host; 3000
 ---@field compression? boolean|websocket.compression permessage-deflate; true

@@ -72,6 +72,11 @@ impl Lead {
         }
     }
 
+    /// Whether the host gives a connection its turns.
+    pub fn leads(&self) -> bool {
+        self.led
+    }
+
     /// The host's poll reported the lent socket.
     pub fn socket_is_ready(&mut self, has_ended: bool) {
         let told = match has_ended {

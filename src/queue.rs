@@ -115,6 +115,11 @@ impl<T> Queue<T> {
         self.armed.store(true, Ordering::SeqCst);
     }
 
+    /// The taker is awake: it looks at the length, and arms, before it sleeps again.
+    pub fn disarm(&self) {
+        self.armed.store(false, Ordering::SeqCst);
+    }
+
     /// Takes over the room of a queue that the taker has emptied, which is large after a burst:
     /// [`trim`](Self::trim) gives it back.
     pub fn return_room(&self, taken: &mut VecDeque<T>) {

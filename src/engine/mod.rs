@@ -178,6 +178,7 @@ impl Engine {
                 is_watched: Cell::default(),
                 alarm: RefCell::default(),
                 first_timer: Cell::default(),
+                pace: rest::Pace::default(),
             },
             ready: RefCell::default(),
             update: Update::default(),

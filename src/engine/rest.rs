@@ -7,15 +7,22 @@ use std::{
 };
 
 use mio::Token;
+use rustc_hash::FxHashMap;
 
-use super::Engine;
+use super::{Engine, Id};
 use crate::{
     queue::{Sleep, Woken},
+    server::{Server, Slept},
     timers::Alarm,
 };
 
 /// Among what ends the host's sleep, beside the queue's wake-ups and the lent socket.
 const ALARM: Token = Token(2);
+
+/// So many sleeps within such a time are many: to lend what it has for nothing costs a worker a hundredth
+/// of that.
+const FAST: u32 = 4;
+const WINDOW: Duration = Duration::from_millis(8);
 
 pub(super) struct Rest {
     pub sleep: RefCell<Sleep>,
@@ -24,6 +31,33 @@ pub(super) struct Rest {
     pub alarm: RefCell<Option<Alarm>>,
     /// When the first timer is due, for a look at every update.
     pub first_timer: Cell<Option<Instant>>,
+    pub pace: Pace,
+}
+
+/// How fast the host's sleeps follow one another.
+#[derive(Default)]
+pub(super) struct Pace {
+    since: Cell<Option<Instant>>,
+    sleeps: Cell<u32>,
+}
+
+impl Pace {
+    /// One more begins. Whether so many have of late that threads which take turns cost as much as what
+    /// they do.
+    fn is_fast(&self, now: Instant) -> bool {
+        let is_recent = |since: Instant| now.saturating_duration_since(since) < WINDOW;
+        if !self.since.get().is_some_and(is_recent) {
+            self.since.set(Some(now));
+            self.sleeps.set(0);
+        }
+        self.sleeps.set(self.sleeps.get() + 1);
+        self.sleeps.get() >= FAST
+    }
+
+    /// What was counts no more.
+    fn forget(&self) {
+        self.since.set(None);
+    }
 }
 
 impl Engine {
@@ -78,6 +112,13 @@ impl Engine {
                 .flatten()
                 .min();
             let left = until.map(|until| until.saturating_duration_since(now));
+            let left = match self.sleep_with_server(left, now)? {
+                Slept::Elsewhere => left,
+                Slept::Here => continue,
+                Slept::UntilSignal if is_interrupted() => return Ok(false),
+                Slept::UntilSignal => continue,
+                Slept::UntilPoll => Some(Duration::ZERO),
+            };
             let woken = self.rest.sleep.borrow_mut().sleep(left)?;
             match woken {
                 Woken::BySignal if is_interrupted() => return Ok(false),
@@ -86,6 +127,28 @@ impl Engine {
                 }
                 Woken::BySignal | Woken::ByQueue => {}
             }
+        }
+    }
+
+    /// Sleeps for so long at most, where there is a server whose work the host does with that.
+    fn sleep_with_server(&self, left: Option<Duration>, now: Instant) -> io::Result<Slept> {
+        let servers = self.servers.borrow();
+        let Some(server) = only(&servers).filter(|_| !self.is_watched()) else {
+            return Ok(Slept::Elsewhere);
+        };
+        let pace = &self.rest.pace;
+        let asks = pace.is_fast(now) && !self.lead.borrow().leads();
+        let slept = server.sleep(left, asks)?;
+        if slept != Slept::Elsewhere {
+            pace.forget();
+        }
+        Ok(slept)
+    }
+
+    /// Writes what was sent, where there is a server whose work the host does.
+    pub(super) fn write_for_server(&self) {
+        if let Some(server) = only(&self.servers.borrow()) {
+            server.write();
         }
     }
 
@@ -129,4 +192,9 @@ impl Engine {
             let _ = alarm.set(first);
         }
     }
+}
+
+fn only(servers: &FxHashMap<Id, Server>) -> Option<&Server> {
+    let mut each = servers.values();
+    each.next().filter(|_| each.next().is_none())
 }

@@ -119,6 +119,7 @@ impl Engine {
     pub fn finish(&self) {
         self.tell_delivered();
         self.announce_all();
+        self.write_for_server();
         let queue = self.workers.events();
         queue.return_room(&mut self.ready.borrow_mut());
         if self.is_watched() {

@@ -27,6 +27,9 @@ use crate::{
 /// How long a turn may take, beyond the step that is under way.
 const TURN: Duration = Duration::from_millis(1);
 
+/// Of so many steps the time is not asked.
+const UNTIMED: u32 = 3;
+
 /// Somebody at the other end of a socket.
 pub(super) enum Client {
     /// No connection yet. It counts as one of the worker's guests.
@@ -99,6 +102,25 @@ pub(super) enum Turned {
     Ended(End),
 }
 
+/// Whether a turn goes on. The first steps of most are their only ones: they do not ask for the time.
+#[derive(Default)]
+struct Patience {
+    steps: u32,
+    until: Option<Instant>,
+}
+
+impl Patience {
+    /// One more step was taken.
+    fn lasts(&mut self) -> bool {
+        self.steps += 1;
+        if self.steps < UNTIMED {
+            return true;
+        }
+        let now = Instant::now();
+        now < *self.until.get_or_insert(now + TURN)
+    }
+}
+
 impl Entrant {
     /// The guest is a connection from now on, whose worker watches its socket under `key`.
     pub fn open(
@@ -145,11 +167,11 @@ impl Member {
         batch: &mut Batch,
     ) -> Turned {
         let (connection, readiness) = (&self.connection, &mut self.readiness);
-        let until = Instant::now() + TURN;
+        let mut patience = Patience::default();
         let turn = catch_unwind(AssertUnwindSafe(|| {
             connection.turn_among_many(readiness, own, queue.registry(), |arrivals, may| {
                 batch.collect(queue, (key, connection.id), arrivals, may);
-                Instant::now() < until
+                patience.lasts()
             })
         }));
         let end = match turn {

@@ -9,13 +9,16 @@ mod door;
 mod guests;
 mod members;
 mod post;
+mod rounds;
 mod worker;
 
 use std::{
+    io,
     num::NonZero,
     path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
+    time::Duration,
 };
 
 use mio::{Poll, Token};
@@ -30,13 +33,17 @@ use crate::{
 };
 use members::Members;
 use post::Post;
+use rounds::Rounds;
+pub use rounds::Slept;
 use worker::Worker;
 
 const WAKE: Token = Token(0);
 const LISTENER: Token = Token(1);
+/// Of the host's poll, in that of a worker.
+const HOST: Token = Token(2);
 
-/// The default number of workers is that of the cores, and not more than this: a connection costs a
-/// worker little, and the host, which is one thread, the most.
+/// The default number of workers is that of the cores less the host's, one at least, and not more than
+/// this: a connection costs a worker little, and the host, which is one thread, the most.
 const MAX_DEFAULT_WORKERS: usize = 4;
 
 /// The host's handle on a server.
@@ -49,6 +56,8 @@ pub struct Server {
     /// `ws://host:port`, or `ws+unix:/path/to/socket:`; `wss` if it speaks TLS. A path may follow.
     pub url: String,
     house: Arc<House>,
+    /// Those of its worker, where it has one alone: the host may go them.
+    rounds: Option<Arc<Rounds>>,
 }
 
 /// What the workers of one server share.
@@ -99,8 +108,9 @@ pub fn listen(config: ListenConfig, workers: &Arc<Workers>) -> Result<Server, Er
         members: Arc::new(Members::new(config.max_connections)),
         posts: polls.iter().map(|(_, post)| Arc::clone(post)).collect(),
     });
-    start(polls, &house, workers).map_err(failed)?;
+    let rounds = start(polls, &house, workers).map_err(failed)?;
     Ok(Server {
+        rounds,
         id: house.id,
         port: address.map_or(0, |it| it.port()),
         url,
@@ -132,9 +142,10 @@ fn acceptor(identity: &Identity, reactor: &mut Reactor) -> Result<Acceptor, Erro
 }
 
 /// A poll and a post for each worker: for as many as the system has descriptors for, one at least.
-fn polls(workers: Option<NonZero<usize>>) -> std::io::Result<Vec<(Poll, Arc<Post>)>> {
+fn polls(workers: Option<NonZero<usize>>) -> io::Result<Vec<(Poll, Arc<Post>)>> {
     let cores = || thread::available_parallelism().map_or(1, NonZero::get);
-    let count = workers.map_or_else(|| cores().min(MAX_DEFAULT_WORKERS), NonZero::get);
+    let by_default = || (cores() - 1).clamp(1, MAX_DEFAULT_WORKERS);
+    let count = workers.map_or_else(by_default, NonZero::get);
     let mut polls = Vec::new();
     while polls.len() < count {
         let poll = Poll::new().and_then(|poll| {
@@ -150,23 +161,27 @@ fn polls(workers: Option<NonZero<usize>>) -> std::io::Result<Vec<(Poll, Arc<Post
     Ok(polls)
 }
 
-/// Starts a thread for each worker. Where there are not enough, the first one does the work alone.
+/// Starts a thread for each worker: where there are not enough, for the first one. The rounds of one that
+/// is alone.
 fn start(
     polls: Vec<(Poll, Arc<Post>)>,
     house: &Arc<House>,
     workers: &Arc<Workers>,
-) -> std::io::Result<()> {
-    for (index, (poll, post)) in polls.into_iter().enumerate() {
-        let worker = Worker::new(poll, &post, house, workers);
+) -> io::Result<Option<Arc<Rounds>>> {
+    let mut begun = Vec::new();
+    for (poll, post) in polls {
+        let rounds = Arc::new(Rounds::new(Worker::new(poll, &post, house, workers)));
+        let own = Arc::clone(&rounds);
         let stop = Arc::clone(&post) as Arc<dyn Stop>;
-        let started = workers.start(workers.next_id(), stop, move || worker.run());
+        let started = workers.start(workers.next_id(), stop, move || own.run());
         match started {
-            Ok(()) => {}
-            Err(error) if index == 0 => return Err(error),
+            Ok(()) => begun.push(rounds),
+            Err(error) if begun.is_empty() => return Err(error),
             Err(_) => post.close(),
         }
     }
-    Ok(())
+    let only = begun.pop();
+    Ok(only.filter(|_| begun.is_empty()))
 }
 
 impl Server {
@@ -178,6 +193,22 @@ impl Server {
         }
         for post in &self.house.posts {
             post.tell();
+        }
+    }
+
+    /// The host is about to sleep, for so long: does what its worker would, and sleeps there, if that is
+    /// lent. If it is not and the host `asks`, it will be, and the host's sleep ends for it.
+    pub fn sleep(&self, left: Option<Duration>, asks: bool) -> io::Result<Slept> {
+        match &self.rounds {
+            Some(rounds) => rounds.sleep(left, asks),
+            None => Ok(Slept::Elsewhere),
+        }
+    }
+
+    /// The host has sent all that it has for now: writes it, if the host does what the worker would.
+    pub fn write(&self) {
+        if let Some(rounds) = &self.rounds {
+            rounds.write();
         }
     }
 

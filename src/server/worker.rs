@@ -3,21 +3,26 @@
 //! It goes in rounds: it sleeps in one poll over all of its sockets, gives each that is ready, rung
 //! or due a short turn, and hands over all that came of it at once. A turn is bounded in bytes and
 //! time; who has more to read comes again in the next round, behind all others. A turn that panics
-//! ends its own connection.
+//! ends its own connection. Who goes the rounds, its thread or the host, is said in [`rounds`].
+//!
+//! [`rounds`]: super::rounds
 
+#[cfg(unix)]
+use std::os::fd::AsRawFd;
 use std::{
     collections::BTreeSet,
     io, mem,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+#[cfg(unix)]
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use rustc_hash::FxHashMap;
 
 use super::{
-    House, LISTENER, WAKE,
+    HOST, House, LISTENER, WAKE,
     batch::Batch,
     client::{Client, Member, Standing, Turned},
     door::Door,
@@ -36,11 +41,13 @@ use crate::{
 const MAX_READY: usize = 256;
 
 /// The first key of a client, behind the tokens of the poll.
-const FIRST_KEY: usize = 2;
+const FIRST_KEY: usize = HOST.0 + 1;
 
 /// A worker and what it has.
 pub(super) struct Worker {
     poll: Poll,
+    /// What the poll has told.
+    events: Events,
     pub post: Arc<Post>,
     pub house: Arc<House>,
     pub workers: Arc<Workers>,
@@ -55,11 +62,32 @@ pub(super) struct Worker {
     next_key: usize,
 }
 
+/// What has ended a worker's sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Woken {
+    /// The poll has something to tell.
+    Events,
+    Time,
+    Signal,
+}
+
+/// Why a worker goes no more rounds.
+pub(super) enum Over {
+    /// The server is closed, and the last connection over.
+    Done,
+    /// Its poll has failed.
+    Failed(io::Error),
+    /// A round has panicked.
+    Broken,
+}
+
 /// What a round leaves to the next one.
 #[derive(Default)]
 struct Round {
     /// Those that have more to do, in order.
     again: Vec<usize>,
+    /// Those that were rung: empty, but for its room.
+    rung: Vec<usize>,
     /// Something was written: its host may be sending more.
     wrote: bool,
 }
@@ -69,6 +97,7 @@ impl Worker {
     pub fn new(poll: Poll, post: &Arc<Post>, house: &Arc<House>, workers: &Arc<Workers>) -> Self {
         Self {
             poll,
+            events: Events::with_capacity(MAX_READY),
             post: Arc::clone(post),
             house: Arc::clone(house),
             workers: Arc::clone(workers),
@@ -82,64 +111,72 @@ impl Worker {
         }
     }
 
-    /// Until the server is closed and the last connection over.
-    pub fn run(mut self) {
-        // A panic of ours must not leave connections without their last events.
-        let ended = catch_unwind(AssertUnwindSafe(|| self.serve()));
-        self.post.close();
-        match ended {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                let text = error.to_string();
-                let again = || io::Error::new(error.kind(), text.clone());
-                self.end_all(|| End::of(Error::Io(Stage::Open, again())));
+    /// Sleeps for so long at most. What ended that.
+    pub fn wait(&mut self, sleep: Option<Duration>) -> io::Result<Woken> {
+        match self.poll.poll(&mut self.events, sleep) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.events.clear();
+                return Ok(Woken::Signal);
             }
-            Err(_) => self.end_all(|| End::broken(Stage::Open)),
+            result => result?,
         }
-        self.workers.events().notify();
+        Ok(match self.events.is_empty() {
+            true => Woken::Time,
+            false => Woken::Events,
+        })
     }
 
-    fn serve(&mut self) -> io::Result<()> {
-        let mut events = Events::with_capacity(MAX_READY);
-        let mut rung = Vec::new();
-        while self.is_needed() {
-            let timeout = self.rest();
-            match self.poll.poll(&mut events, timeout) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
-                result => result?,
+    /// Looks after those that the poll has told of. True: the host's poll is one. Whoever cannot have
+    /// its turn until `until` is left to the next round.
+    pub fn heed_poll(&mut self, until: Option<Instant>) -> bool {
+        let mut tells_host = false;
+        let events = mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            match event.token() {
+                WAKE => {}
+                LISTENER => self.door.knock(),
+                HOST => tells_host = true,
+                Token(key) => self.attend(key, Readiness::of(event), until),
             }
-            self.post.board.answer(&mut rung);
-            for event in &events {
-                match event.token() {
-                    WAKE => {}
-                    LISTENER => self.door.knock(),
-                    Token(key) => self.attend(key, Readiness::of(event)),
-                }
-            }
-            for key in rung.drain(..) {
-                match Token(key) {
-                    WAKE => self.look_at_post(),
-                    Token(key) => self.attend(key, Readiness::Unknown),
-                }
-            }
-            for key in mem::take(&mut self.round.again) {
-                self.attend(key, Readiness::Unknown);
-            }
-            self.attend_due();
-            self.accept();
-            self.flush();
         }
-        Ok(())
+        self.events = events;
+        tells_host
     }
 
-    fn is_needed(&self) -> bool {
+    /// Looks after those that were rung, and those that have more to do.
+    pub fn heed_board(&mut self, until: Option<Instant>) {
+        let mut rung = mem::take(&mut self.round.rung);
+        let again = mem::take(&mut self.round.again);
+        self.post.board.answer(&mut rung);
+        for key in rung.drain(..) {
+            match Token(key) {
+                WAKE => self.look_at_post(),
+                Token(key) => self.attend(key, Readiness::Unknown, until),
+            }
+        }
+        for key in again {
+            self.attend(key, Readiness::Unknown, until);
+        }
+        self.round.rung = rung;
+    }
+
+    /// The end of a round: who is due, who waits at the door, and what the host is to be told.
+    pub fn finish_round(&mut self) {
+        self.attend_due();
+        self.accept();
+        self.flush();
+    }
+
+    /// Whether there is anything left to do, or may be.
+    pub fn is_needed(&self) -> bool {
         let stays = || self.post.stopped().is_none() && !self.house.members.is_closed();
         !self.clients.is_empty() || stays()
     }
 
-    /// How long to sleep.
-    fn rest(&mut self) -> Option<Duration> {
-        let is_attentive = mem::take(&mut self.round.wrote);
+    /// How long to sleep: who is rung from now on ends that sleep. Where the host `may_send_more` while
+    /// this sleeps, for a moment only after something was written.
+    pub fn rest(&mut self, may_send_more: bool) -> Option<Duration> {
+        let is_attentive = mem::take(&mut self.round.wrote) && may_send_more;
         if !self.round.again.is_empty() || !self.post.board.rest(is_attentive) {
             return Some(Duration::ZERO);
         }
@@ -150,7 +187,7 @@ impl Worker {
             .into_iter()
             .flatten()
             .min();
-        if timeout.is_none() {
+        if timeout.is_none() && may_send_more {
             // All have been quiet for a while, and gave back what they had themselves.
             self.workers.events().trim();
             self.batch.trim();
@@ -253,17 +290,22 @@ impl Worker {
             && due <= now
         {
             self.deadlines.cancel(id);
-            self.attend(id as usize, Readiness::Unknown);
+            self.attend(id as usize, Readiness::Unknown, None);
         }
     }
 
-    /// Gives a client a turn.
-    fn attend(&mut self, key: usize, told: Readiness) {
+    /// Gives a client a turn, in the next round if it is late by then.
+    fn attend(&mut self, key: usize, told: Readiness, until: Option<Instant>) {
+        let is_late = until.is_some_and(|until| Instant::now() >= until);
         match self.clients.get_mut(&key) {
             Some(Client::Member(member)) => {
                 member.readiness = member.readiness.max(told);
-                self.attend_member(key);
+                match is_late {
+                    true => self.round.again.push(key),
+                    false => self.attend_member(key),
+                }
             }
+            Some(Client::Guest { .. }) if is_late => self.round.again.push(key),
             Some(Client::Guest { .. }) => self.attend_guest(key),
             // It has ended since.
             None => {}
@@ -311,6 +353,46 @@ impl Worker {
             drop(member);
             self.batch.add_end(id, end);
         }
+    }
+
+    /// Nobody goes its rounds any more: the connections that it has end.
+    pub fn end_with(mut self, over: &Over) {
+        self.post.close();
+        match over {
+            Over::Done => {}
+            Over::Failed(error) => self.end_all(|| {
+                let again = io::Error::new(error.kind(), error.to_string());
+                End::of(Error::Io(Stage::Open, again))
+            }),
+            Over::Broken => self.end_all(|| End::broken(Stage::Open)),
+        }
+        self.workers.events().notify();
+    }
+
+    /// Its poll tells of what the host's would, too, from now on.
+    #[cfg(unix)]
+    pub fn watch_host(&self) -> io::Result<()> {
+        let host = self.workers.events().registry().as_raw_fd();
+        let registry = self.poll.registry();
+        registry.register(&mut SourceFd(&host), HOST, Interest::READABLE)
+    }
+
+    /// Ends what [`watch_host`](Self::watch_host) has begun.
+    #[cfg(unix)]
+    pub fn unwatch_host(&self) -> io::Result<()> {
+        let host = self.workers.events().registry().as_raw_fd();
+        self.poll.registry().deregister(&mut SourceFd(&host))
+    }
+
+    /// Here a poll cannot be watched by another.
+    #[cfg(not(unix))]
+    pub fn watch_host(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    #[cfg(not(unix))]
+    pub fn unwatch_host(&self) -> io::Result<()> {
+        Ok(())
     }
 
     fn end_all(&mut self, end: impl Fn() -> End) {

@@ -517,7 +517,7 @@ fn a_long_answer_goes_to_a_slow_client_whole() {
     let _alone = alone();
     let mut host = Host::new(ListenConfig {
         answers_requests: true,
-        timeout: Duration::from_millis(300),
+        timeout: Duration::from_millis(1000),
         ..workers(1)
     });
     let mut client = host.tcp();
@@ -528,7 +528,7 @@ fn a_long_answer_goes_to_a_slow_client_whole() {
     assert_eq!(host.engine.answer(id, answer(200, &[], &long)), Ok(true));
     let answer = head(&mut client);
     // Longer than a request may take.
-    let pause = Duration::from_millis(600);
+    let pause = Duration::from_millis(1500);
     host.engine.sleep(Some(pause), || false).expect("it sleeps");
     assert_eq!(body(&mut client, &answer), long);
     // Then it is silent for longer than it may be.

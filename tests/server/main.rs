@@ -4,6 +4,8 @@
 mod admission;
 mod broadcast;
 mod host;
+#[cfg(target_os = "linux")]
+mod rounds;
 #[cfg(unix)]
 mod unix;
 

@@ -1,0 +1,221 @@
+//! Who goes a worker's rounds: its thread, or for a while the host.
+//!
+//! Two thread hops, to the worker and back, cost as much as the system takes to receive a small
+//! message and to send one. So where a server has one worker, a host that waits, and is woken time
+//! and again, goes the rounds itself, and sleeps in the worker's poll: it asks for them, and the thread
+//! has that poll watch the host's, lets go of the worker and stands by. When the host has slept there in
+//! vain for a [`LEASE`], or gone no round for as long, the thread takes the worker back: an idle server
+//! is always its thread's.
+//!
+//! The worker stands behind a lock, which orders all that either does with it. The thread holds it
+//! also while it sleeps in the poll, so nobody else gets at a worker that is not lent. A round that
+//! panics, on whichever thread, poisons the lock: the worker is over, and its thread ends what it has.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, Thread},
+    time::{Duration, Instant},
+};
+
+use super::worker::{Over, Woken, Worker};
+use crate::{desk::Board, link::LEASE, workers::Workers};
+
+/// How long a host goes a round before it looks what there is to deliver.
+const ROUND: Duration = Duration::from_millis(1);
+
+/// A worker, and who has it.
+pub(super) struct Rounds {
+    /// None: it is over.
+    worker: Mutex<Option<Box<Worker>>>,
+    board: Arc<Board<Arc<mio::Waker>>>,
+    workers: Arc<Workers>,
+    /// That of the worker, once it runs.
+    thread: OnceLock<Thread>,
+    /// The host asks for the worker. Relaxed, as the two below: each is a hint, and what it leads to
+    /// happens under the lock.
+    wanted: AtomicBool,
+    /// The thread stands by.
+    lent: AtomicBool,
+    /// The host went a round since the thread last looked.
+    driven: AtomicBool,
+}
+
+/// Where a host's sleep was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slept {
+    /// Nowhere yet: the worker is not lent.
+    Elsewhere,
+    /// With the worker: there may be something to deliver.
+    Here,
+    /// With the worker, until the host's own poll had something.
+    UntilPoll,
+    /// With the worker, until a signal came.
+    UntilSignal,
+}
+
+type Seat<'a> = MutexGuard<'a, Option<Box<Worker>>>;
+
+impl Rounds {
+    /// Those of a worker whose thread has not begun.
+    pub fn new(worker: Worker) -> Self {
+        Self {
+            board: Arc::clone(&worker.post.board),
+            workers: Arc::clone(&worker.workers),
+            worker: Mutex::new(Some(Box::new(worker))),
+            thread: OnceLock::new(),
+            wanted: AtomicBool::new(false),
+            lent: AtomicBool::new(false),
+            driven: AtomicBool::new(false),
+        }
+    }
+
+    /// The worker's thread: until the server is closed and the last connection over.
+    pub fn run(&self) {
+        // There is one thread.
+        let _ = self.thread.set(thread::current());
+        let gone = catch_unwind(AssertUnwindSafe(|| self.go()));
+        let over = gone.unwrap_or(Over::Broken);
+        // A panic of ours must not leave connections without their last events.
+        let mut seat = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let worker = seat.take();
+        drop(seat);
+        if let Some(worker) = worker {
+            worker.end_with(&over);
+        }
+    }
+
+    fn go(&self) -> Over {
+        let Ok(mut seat) = self.worker.lock() else {
+            return Over::Broken;
+        };
+        while let Some(worker) = &mut *seat {
+            if !worker.is_needed() {
+                break;
+            }
+            if self.wanted.swap(false, Ordering::Relaxed) && worker.watch_host().is_ok() {
+                match self.stand_by(seat) {
+                    Some(again) => seat = again,
+                    None => return Over::Broken,
+                }
+                continue;
+            }
+            let sleep = worker.rest(true);
+            if let Err(error) = worker.wait(sleep) {
+                return Over::Failed(error);
+            }
+            worker.heed_poll(None);
+            worker.heed_board(None);
+            worker.finish_round();
+        }
+        Over::Done
+    }
+
+    /// Lets the host go rounds as long as it does. None: one of them has panicked.
+    fn stand_by<'a>(&'a self, seat: Seat<'a>) -> Option<Seat<'a>> {
+        drop(seat);
+        self.driven.store(true, Ordering::Relaxed);
+        self.lent.store(true, Ordering::Relaxed);
+        self.workers.events().notify();
+        let mut seat = loop {
+            thread::park_timeout(LEASE);
+            if self.driven.swap(false, Ordering::Relaxed) {
+                continue;
+            }
+            match self.worker.try_lock() {
+                Ok(seat) => break seat,
+                // The host is at it.
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Poisoned(_)) => return None,
+            }
+        };
+        self.lent.store(false, Ordering::Relaxed);
+        if let Some(worker) = &mut *seat {
+            // It was registered before.
+            let _ = worker.unwatch_host();
+        }
+        Some(seat)
+    }
+
+    /// The host is about to sleep, see [`Server::sleep`](super::Server::sleep).
+    pub fn sleep(&self, left: Option<Duration>, asks: bool) -> io::Result<Slept> {
+        if !self.lent.load(Ordering::Relaxed) {
+            if asks && cfg!(unix) && !self.wanted.swap(true, Ordering::Relaxed) {
+                self.board.hurry();
+            }
+            return Ok(Slept::Elsewhere);
+        }
+        let slept = self.with_worker(|worker| self.sleep_with(worker, left));
+        // The lock is free again: the thread need not wait for it.
+        if !self.lent.load(Ordering::Relaxed)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+        slept.unwrap_or(Ok(Slept::Elsewhere))
+    }
+
+    /// The host has sent all that it has for now: writes it, if the worker is lent.
+    pub fn write(&self) {
+        if self.lent.load(Ordering::Relaxed) {
+            self.with_worker(|worker| {
+                self.driven.store(true, Ordering::Relaxed);
+                worker.heed_board(Some(Instant::now() + ROUND));
+                worker.finish_round();
+            });
+        }
+    }
+
+    /// None: the thread has the worker, or it is over.
+    fn with_worker<T>(&self, work: impl FnOnce(&mut Worker) -> T) -> Option<T> {
+        // What a panic leaves behind is the thread's to end: the lock is poisoned.
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            let mut seat = self.worker.try_lock().ok()?;
+            let worker = seat.as_mut().filter(|it| it.is_needed())?;
+            Some(work(worker))
+        }));
+        done.ok().flatten()
+    }
+
+    fn sleep_with(&self, worker: &mut Worker, left: Option<Duration>) -> io::Result<Slept> {
+        let events = self.workers.events();
+        self.driven.store(true, Ordering::Relaxed);
+        let until = || Some(Instant::now() + ROUND);
+        // What is pushed by this thread need not wake it.
+        events.disarm();
+        worker.heed_board(until());
+        worker.finish_round();
+        events.arm();
+        if !events.is_empty() {
+            return Ok(Slept::Here);
+        }
+        let due = worker.rest(false);
+        let sleep = [left, due, Some(LEASE)].into_iter().flatten().min();
+        let woken = worker.wait(sleep)?;
+        events.disarm();
+        if woken == Woken::Time && sleep == Some(LEASE) {
+            self.driven.store(false, Ordering::Relaxed);
+            self.lent.store(false, Ordering::Relaxed);
+        }
+        let tells_host = worker.heed_poll(until());
+        worker.heed_board(until());
+        worker.finish_round();
+        Ok(match woken {
+            Woken::Signal => Slept::UntilSignal,
+            _ if tells_host => Slept::UntilPoll,
+            _ => Slept::Here,
+        })
+    }
+}
+
+impl std::fmt::Debug for Rounds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rounds")
+            .field("lent", &self.lent)
+            .finish_non_exhaustive()
+    }
+}
