@@ -8,6 +8,8 @@ local recorder = require("support.recorder")
 local sockets = require("support.sockets")
 local websocket = require("websocket")
 
+local unpack = table.unpack or unpack
+
 describe("the module", function()
   local server
 
@@ -36,11 +38,16 @@ describe("the module", function()
     events:wait("DISCONNECTED")
   end
 
-  -- Waits until the worker has handed over `count` messages of this connection.
-  local function until_received(connection, count)
+  -- Calls `update`, or what calls it, until it delivers the next message; returns what that
+  -- returned.
+  local function deliver(events, update)
+    local before = events:count("MESSAGE")
+    local outcome
     clock.poll(function()
-      return connection:stats().messages_received >= count
-    end)
+      outcome = { update() }
+      return events:count("MESSAGE") > before
+    end, "a message")
+    return unpack(outcome)
   end
 
   describe("whose callback yields", function()
@@ -63,8 +70,7 @@ describe("the module", function()
           end,
         })
         connection:send("1")
-        until_received(connection, 1)
-        local fine, problem = update_in_coroutine()
+        local fine, problem = deliver(events, update_in_coroutine)
         assert.is_false(fine)
         assert.matches("attempt to yield", problem)
         assert.matches("start a coroutine in it", problem)
@@ -113,8 +119,7 @@ describe("the module", function()
           end,
         })
         connection:send("1")
-        until_received(connection, 1)
-        assert.is_true(update_in_coroutine())
+        assert.is_true((deliver(events, update_in_coroutine)))
         assert.matches("a callback cannot wait", problem)
         other:disconnect()
         other:receive()
@@ -154,8 +159,11 @@ describe("the module", function()
       connection = websocket.connect(server:url("/echo"), { self = taker }, events.callback)
       events:wait("CONNECTED")
       connection:send("1")
-      until_received(connection, 1)
-      raises("cannot report", websocket.update)
+      local fine, problem = deliver(events, function()
+        return pcall(websocket.update)
+      end)
+      assert.is_false(fine)
+      assert.matches("cannot report", problem)
       check_and_close(connection, events)
     end)
   end)
@@ -232,21 +240,40 @@ describe("the module", function()
     it("loses no message but the one under way, and keeps their order", function()
       local connection, events = connect()
       local sent, lost = 0, 0
+      local function send()
+        sent = sent + 1
+        connection:send(tostring(sent))
+      end
+      -- Sends two and interrupts the update that delivers them. Nil: it found less than both.
+      local function interrupted(instruction)
+        send()
+        send()
+        clock.poll(function()
+          return connection:stats().messages_received >= sent
+        end)
+        local before = events:count("MESSAGE")
+        local fired = hooked(instruction, websocket.update)
+        local at_once = events:count("MESSAGE") - before
+        -- Behind this one none of the two can come.
+        send()
+        clock.drive(function()
+          local messages = events:messages()
+          return messages[#messages] == tostring(sent)
+        end, recorder.step)
+        local come = events:count("MESSAGE") - before - 1
+        assert.is_true(come == 2 or fired and come == 1, ("%d at %d"):format(come, instruction))
+        lost = lost + 2 - come
+        if not fired and at_once < 2 then
+          return nil
+        end
+        return fired
+      end
       local instruction, fired = 0
       repeat
         instruction = instruction + 1
-        for _ = 1, 2 do
-          sent = sent + 1
-          connection:send(tostring(sent))
-        end
-        until_received(connection, sent)
-        local before = events:count("MESSAGE")
-        fired = hooked(instruction, websocket.update)
-        while websocket.update() > 0 do
-        end
-        local come = events:count("MESSAGE") - before
-        assert.is_true(come == 2 or fired and come == 1, ("%d at %d"):format(come, instruction))
-        lost = lost + 2 - come
+        repeat
+          fired = interrupted(instruction)
+        until fired ~= nil
       until not fired
       assert.is_true(instruction > 20, instruction)
       local last = 0
@@ -307,9 +334,11 @@ describe("the module", function()
       end,
     })
     connection:send("1")
-    until_received(connection, 1)
-    local ok, problem = pcall(websocket.update)
-    assert.is_false(ok)
+    local ok, problem
+    clock.poll(function()
+      ok, problem = pcall(websocket.update)
+      return not ok
+    end, "the error")
     assert.is_truthy(problem)
     events.react = {}
     check_and_close(connection, events)
@@ -336,9 +365,11 @@ describe("the module", function()
     for number = 1, 3 do
       connection:send(tostring(number))
     end
-    until_received(connection, 3)
     for number = 1, 3 do
-      assert.equal(1, websocket.update(0))
+      local count = deliver(events, function()
+        return websocket.update(0)
+      end)
+      assert.equal(1, count)
       assert.equal(number, events:count("MESSAGE"))
     end
     check_and_close(connection, events)
