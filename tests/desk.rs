@@ -1,8 +1,11 @@
 //! The desk between host and worker, one call at a time. What both do at once is in `loom.rs`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -160,6 +163,58 @@ fn only_the_latest_with_its_key_waits_and_it_keeps_its_place() {
     assert_eq!(outgoing.take_into(&mut records, &mut taker), Behind::No);
     assert_eq!(taker.taken, ["a234", "", "c", "a3"]);
     assert!(outgoing.is_empty() && !outgoing.has_latest());
+}
+
+/// While it is asked whether all has left, the host sends two more.
+struct Interrupted<'a> {
+    taker: Taker,
+    outgoing: &'a Outgoing,
+    is_small: bool,
+    is_done: Cell<bool>,
+}
+
+impl Take for Interrupted<'_> {
+    fn is_full(&self) -> bool {
+        self.taker.is_full()
+    }
+
+    fn send_copy(&mut self, kind: Kind, payload: &[u8]) {
+        self.taker.send_copy(kind, payload);
+    }
+
+    fn send(&mut self, parcel: Parcel) {
+        self.taker.send(parcel);
+    }
+
+    fn has_unsent(&self) -> bool {
+        if !self.is_done.replace(true) {
+            self.outgoing.reserve(6).expect("there is room");
+            self.outgoing.put(Kind::Text, b"before", self.is_small);
+            put_latest(self.outgoing, "a", "behind").expect("there is room");
+        }
+        false
+    }
+
+    fn close(&mut self, code: u16, reason: &str) {
+        self.taker.close(code, reason);
+    }
+}
+
+#[test]
+fn the_latest_overtakes_nothing_that_was_sent_before_it() {
+    for is_small in [true, false] {
+        let outgoing = Outgoing::new(1 << 20);
+        put_latest(&outgoing, "a", "replaced").expect("there is room");
+        let mut taker = Interrupted {
+            taker: Taker::with_room(usize::MAX),
+            outgoing: &outgoing,
+            is_small,
+            is_done: Cell::new(false),
+        };
+        let behind = outgoing.take_into(&mut Records::default(), &mut taker);
+        assert_eq!(behind, Behind::No);
+        assert_eq!(taker.taker.taken, ["before", "behind"]);
+    }
 }
 
 #[test]

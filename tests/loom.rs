@@ -190,6 +190,24 @@ fn the_latest_arrives_whatever_was_replaced() {
 }
 
 #[test]
+fn the_latest_overtakes_nothing_that_was_sent_before_it() {
+    for is_small in [true, false] {
+        every_interleaving(3, move || {
+            let desk = Desk::new();
+            desk.send_latest(b"a", 1);
+            let worker = {
+                let desk = Arc::clone(&desk);
+                thread::spawn(move || desk.work_until(|taken| taken.last() == Some(&3)))
+            };
+            desk.send(2, is_small);
+            desk.send_latest(b"a", 3);
+            let taken = worker.join().expect("the worker does not panic");
+            assert!(taken == [2, 3] || taken == [1, 2, 3], "{taken:?}");
+        });
+    }
+}
+
+#[test]
 fn a_close_stays_behind_what_was_sent_before_it() {
     every_interleaving(3, || {
         let desk = Desk::new();

@@ -69,12 +69,16 @@ impl Latest {
         Ok(())
     }
 
-    /// The one that has waited longest.
-    pub fn pop(&self) -> Option<Parcel> {
+    /// The one that has waited longest, unless `others_wait`, which go before. What is asked while
+    /// nobody can put one here: all that was sent before it is seen by then.
+    pub fn pop_unless(&self, others_wait: impl FnOnce() -> bool) -> Option<Parcel> {
         if self.is_empty() {
             return None;
         }
         let mut guard = self.lock();
+        if others_wait() {
+            return None;
+        }
         let waiting = guard.as_mut()?;
         let (_, (key, parcel)) = waiting.in_order.pop_first()?;
         waiting.places.remove(&key);

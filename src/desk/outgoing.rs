@@ -194,12 +194,15 @@ impl Outgoing {
                 return Behind::Yes;
             }
             if !command_waits {
-                return self.take_latest(taker);
+                match self.take_latest(taker) {
+                    Some(behind) => return behind,
+                    None => continue,
+                }
             }
             match self.taken.try_recv() {
                 Ok(Command::Send(parcel)) => taker.send(parcel),
                 Ok(Command::Close(code, reason)) => {
-                    while let Some(parcel) = self.latest.pop() {
+                    while let Some(parcel) = self.latest.pop_unless(|| false) {
                         taker.send(parcel);
                     }
                     taker.close(code, &reason);
@@ -210,20 +213,27 @@ impl Outgoing {
         }
     }
 
-    /// What is framed cannot be replaced: so none is, before the last has left.
-    fn take_latest(&self, taker: &mut impl Take) -> Behind {
+    /// What is framed cannot be replaced: so none is, before the last has left. None: something has
+    /// been sent that goes before what waits here.
+    fn take_latest(&self, taker: &mut impl Take) -> Option<Behind> {
         if self.latest.is_empty() {
-            return Behind::No;
+            return Some(Behind::No);
         }
         if !taker.has_unsent() {
             while !taker.is_full() {
-                match self.latest.pop() {
+                match self.latest.pop_unless(|| self.others_wait()) {
                     Some(parcel) => taker.send(parcel),
-                    None => return Behind::No,
+                    None if self.others_wait() => return None,
+                    None => return Some(Behind::No),
                 }
             }
         }
-        Behind::Yes
+        Some(Behind::Yes)
+    }
+
+    /// Whether something waits of which more than the latest counts.
+    fn others_wait(&self) -> bool {
+        !(self.staging.is_empty() && self.commands.is_empty())
     }
 
     /// As [`take_into`](Self::take_into), up to the first command.
