@@ -1,16 +1,17 @@
 //! Requests that wait for the host's answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use rustc_hash::FxHashMap;
 
 use super::{Engine, Id};
 use crate::petition::{Answer, AnswerError, Petition};
 
-/// Those that the host was told of and has not answered.
+/// Those that the host was told of and has not answered. They are their workers': one whose client is
+/// gone holds nothing here, least of all the waker of a server that is closed.
 #[derive(Default)]
 pub(super) struct Petitions {
-    open: FxHashMap<Id, Arc<Petition>>,
+    open: FxHashMap<Id, Weak<Petition>>,
     /// With so many, those are looked for whose clients are gone.
     look_at: usize,
 }
@@ -20,9 +21,10 @@ impl Petitions {
     const FEW: usize = 16;
 
     pub fn add(&mut self, id: Id, petition: &Arc<Petition>) {
-        self.open.insert(id, Arc::clone(petition));
+        self.open.insert(id, Arc::downgrade(petition));
         if self.open.len() >= self.look_at.max(Self::FEW) {
-            self.open.retain(|_, petition| !petition.is_over());
+            self.open
+                .retain(|_, petition| petition.upgrade().is_some_and(|it| !it.is_over()));
             // So a look at all is shared by as many as it looks at.
             self.look_at = self.open.len() * 2;
         }
@@ -38,8 +40,8 @@ impl Engine {
     ///
     /// It is no answer to this; another one can follow.
     pub fn answer(&self, id: Id, answer: Answer) -> Result<bool, AnswerError> {
-        let petition = self.petitions.borrow().open.get(&id).map(Arc::clone);
-        let Some(petition) = petition else {
+        let petition = self.petitions.borrow().open.get(&id).cloned();
+        let Some(petition) = petition.and_then(|it| it.upgrade()) else {
             return Ok(false);
         };
         let is_heard = petition.answer(answer)?;

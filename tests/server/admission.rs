@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream},
+    sync::Arc,
     time::Duration,
 };
 
@@ -377,6 +378,24 @@ fn a_client_that_is_gone_has_no_answer_to_get() {
     host.until("its end", |_| question.petition.is_over());
     assert_eq!(host.engine.answer(last_id, accept()), Ok(false));
     assert_eq!(host.engine.live(), 0);
+}
+
+#[test]
+fn nothing_is_left_of_a_question_when_its_server_is_closed() {
+    let _alone = alone();
+    let mut host = Host::new(ListenConfig {
+        authorize: true,
+        ..workers(1)
+    });
+    let mut client = host.tcp();
+    client.write_all(request("").as_bytes()).expect("sent");
+    let (_, question) = asked(&mut host);
+    // It refers to its worker's waker, which has a descriptor.
+    let petition = Arc::downgrade(&question.petition);
+    drop(question);
+    assert_eq!(petition.strong_count(), 1);
+    host.engine.close_server(host.server.id, 1001, "");
+    host.until("its end", |_| petition.strong_count() == 0);
 }
 
 #[test]
