@@ -3,10 +3,12 @@
 local values = require("values")
 local world = require("world")
 
+require("browsing")
 require("circumstances")
 require("connections")
 require("misuse")
 require("objects")
+require("servers")
 
 local actions = world.actions
 
@@ -14,8 +16,11 @@ local MAX_DEPTH = 3
 
 local WEIGHTS = {
   { "connect", 14 },
-  { "listen", 4 },
+  { "listen", 6 },
   { "close_server", 1 },
+  { "broadcast", 12 },
+  { "reload", 1 },
+  { "browse", 4 },
   { "send", 30 },
   { "disconnect", 6 },
   { "observe", 8 },
@@ -35,6 +40,7 @@ local WEIGHTS = {
   { "deep", 2 },
   { "coroutine", 14 },
   { "oncallback", 1 },
+  { "onbegin", 3 },
 }
 
 -- FUZZ_WITHOUT=finalizer,deep leaves these out, to see whether a failure needs them.

@@ -96,6 +96,8 @@ end
 websocket.onuncaughterror = function(problem)
   journal.note("uncaught", tostring(problem))
 end
+world.certificates = os.getenv("FUZZ_CERTIFICATES")
+world.socket_path = arg[2]:gsub("%.log$", "-")
 world.begin(websocket, read_targets(), seed)
 
 local function live()

@@ -99,3 +99,35 @@ function actions.oncallback(R)
     end
   end
 end
+
+-- What a host may do with each callback that is to be kept.
+local KEEPERS = {
+  function(callback)
+    return callback
+  end,
+  function(callback)
+    return function(self, connection, data)
+      return callback(self, connection, data)
+    end
+  end,
+  function()
+    return nil, "fuzz: not kept"
+  end,
+  function()
+    error("fuzz: onbegin raises", 0)
+  end,
+}
+
+function actions.onbegin(R, depth)
+  journal.note("onbegin")
+  local own, keep = world.stream("onbegin"), R:pick(KEEPERS)
+  world.websocket.onbegin = function(callback, ...)
+    if own:once_in(3) then
+      actions.act(own, depth + 2)
+    end
+    return keep(callback, ...)
+  end
+  local ok, problem = pcall(another(R, depth))
+  world.restore_onbegin()
+  after_fault(ok, problem, "an action with its own onbegin")
+end

@@ -1,4 +1,4 @@
--- Actions: the calls for connections and servers, used as they are meant.
+-- Actions: the calls for connections, used as they are meant.
 local faults = require("faults")
 local journal = require("journal")
 local ledger = require("ledger")
@@ -10,12 +10,19 @@ local actions = world.actions
 
 function actions.connect(R)
   local target = R:pick(world.targets)
-  if R:once_in(3) and #world.servers > 0 then
-    target = { world.any(R, world.servers).url, true }
-  end
-  local endpoint = ledger.endpoint("c", target[2])
-  local callback = reactions.callback_of(endpoint, world.stream("connection"))
   local params = R:once_in(2) and values.params(R) or nil
+  local endpoint
+  if R:once_in(2) and #world.servers > 0 then
+    endpoint = ledger.endpoint("c", true)
+    target = { world.any(R, world.servers).url .. "/" .. endpoint.name }
+    if target[1]:find("^wss") and not R:once_in(6) then
+      params = params or {}
+      params.tls = world.trust(R)
+    end
+  else
+    endpoint = ledger.endpoint("c", target[2])
+  end
+  local callback = reactions.callback_of(endpoint, world.stream("connection"))
   endpoint.lingers = params ~= nil and rawget(params, "linger") == true
   local url = R:once_in(20) and values.junk(R) or target[1]
   journal.note("connect", endpoint.name, tostring(target[1]))
@@ -32,30 +39,6 @@ function actions.connect(R)
   end
 end
 
-function actions.listen(R)
-  local params = not R:once_in(4) and values.server_params(R) or nil
-  local callback = reactions.accepting_callback()
-  journal.note("listen")
-  local ok, server = world.try("listen", function()
-    local server = world.websocket.listen(params, callback)
-    return server
-  end)
-  if ok and server then
-    world.hold(world.servers, server)
-  end
-end
-
-function actions.close_server(R)
-  local server = world.any(R, world.servers)
-  if server then
-    journal.note("close a server")
-    world.try("close of a server", function()
-      server:connections()
-      server:close(R:once_in(3) and 1012 or nil, R:once_in(3) and "over" or nil)
-    end)
-  end
-end
-
 function actions.send(R, _, connection, endpoint)
   if not connection then
     connection, endpoint = world.any(R, world.connections)
@@ -68,17 +51,22 @@ function actions.send(R, _, connection, endpoint)
   for _ = 1, R:once_in(8) and R:upto(60) or R:upto(3) do
     local kind = R:upto(2)
     local options = (kind == 1 or R:once_in(2)) and { type = kind } or nil
-    local number, message = endpoint:draft(values.size(R), kind)
-    journal.note("send", endpoint.name, number, #message)
+    local from = endpoint.sender
+    if options and R:once_in(3) then
+      options.latest = R:pick({ "a", "b", 3 })
+      from = from:keyed(options.latest)
+    end
+    local number, message = from:draft(values.size(R), kind)
+    journal.note("send", endpoint.name, from.name, number, #message)
     local ok, verdict = world.try("send", function()
       local nothing = connection:send(message, options)
       return nothing
     end)
     if ok then
-      endpoint:settle(number, "taken")
+      from:settle(number, "taken")
     else
       if verdict == "misuse" then
-        endpoint:settle(number, "refused")
+        from:settle(number, "refused")
       end
       break
     end

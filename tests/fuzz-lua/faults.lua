@@ -49,7 +49,16 @@ local CLOSING = "websocket: the Lua state is closing"
 -- Lua's own words, where it does not tell before it tries.
 local CANNOT_YIELD = "attempt to yield"
 
+-- What leaves `update` has no caller.
+local OUT_OF_CALLBACKS =
+  { "a callback cannot yield", "what `authorize` returns", "what `request` returns" }
+
 local function is_without_line(problem)
+  for _, text in ipairs(OUT_OF_CALLBACKS) do
+    if problem:find(text, 1, true) then
+      return true
+    end
+  end
   return problem == CLOSING
     or not coroutine.isyieldable and problem:sub(1, #CANNOT_YIELD) == CANNOT_YIELD
 end

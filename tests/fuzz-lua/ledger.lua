@@ -1,16 +1,18 @@
 -- Holds the module to its promises: every connection's events come in their order and end once,
 -- and the messages of each sender arrive whole, in order, none twice and none left out.
 local journal = require("journal")
+local sender = require("sender")
 
 local Endpoint = {}
 Endpoint.__index = Endpoint
 
 local ledger = {
   endpoints = {},
-  senders = {}, -- by name: what became of each message, by its number
   injected = 0, -- errors from hooks, failed allocations and exhausted stacks
   lost = 0, -- events that nobody was told of, at most one for each of these errors
 }
+
+local by_name = {} -- endpoints
 
 -- Connections and callbacks, to see that nothing holds them in the end.
 local watched = setmetatable({}, { __mode = "k" })
@@ -56,80 +58,95 @@ function ledger.endpoint(kind, foreign)
     connected = false,
     failed = false,
     ended = false,
+    asked = false, -- a server was asked whether to let it in
+    verdict = nil, -- what it has said to that: "open" or a status
     gave_up = false, -- disconnected before CONNECTED
     lingers = true, -- disconnect waits for the peer
     left = nil, -- where it does not: the code and the reason that were asked for
     refused = false, -- connect raised: there is no connection
     optional = false, -- there may be no connection, or nobody who is told its end
     received = 0,
-    sent = 0,
     sending = false,
+    sender = sender.new(name),
     seen = {}, -- the last number of each sender
-    fates = {},
+    overtaken = {}, -- by sender: {the last number that cannot come any more, what has come}
   }, Endpoint)
   ledger.endpoints[#ledger.endpoints + 1] = endpoint
-  ledger.senders[name] = endpoint.fates
+  by_name[name] = endpoint
   return endpoint
+end
+
+-- Clients of servers that are here have their names as their paths.
+function ledger.client_of(path)
+  return by_name[path:match("^/(%w+)")]
 end
 
 function Endpoint:broken(text)
   journal.fail(self.name .. ": " .. text)
 end
 
-local function compose(sender, number, size, kind)
-  local head = ("%s:%d:%d:%d;"):format(sender, number, size, kind)
-  return head .. string.char(97 + number % 26):rep(size)
-end
-
--- The next message to send: its number and its bytes. Settle what became of it.
-function Endpoint:draft(size, kind)
-  self.sent = self.sent + 1
-  self.fates[self.sent] = "unsure"
-  return self.sent, compose(self.name, self.sent, size, kind)
-end
-
--- `fate`: "taken", "refused" or, where an injected error left the answer open, "unsure".
-function Endpoint:settle(number, fate)
-  self.fates[number] = fate
-end
-
-local function check_gap(self, sender, fates, from, to)
+local function check_gap(self, from, first, last)
   local missing = 0
-  for number = from, to do
-    if fates[number] == "taken" then
+  for number = first, last do
+    if from:fate(number, self) == "taken" then
       missing = missing + 1
     end
   end
   if missing > 0 then
-    lose(missing, self, ("messages of %s before number %d"):format(sender, to + 1))
+    lose(missing, self, ("messages of %s before number %d"):format(from.name, last + 1))
+  end
+end
+
+-- A message with a key overtakes nothing that was sent before it without one.
+local function check_overtaken(self, from, number)
+  local overtaken = self.overtaken[from]
+  if overtaken and number <= overtaken[1] then
+    self:broken(("number %d of %s after %s"):format(number, from.name, overtaken[2]))
+  elseif from.leader then
+    local what = ("number %d of %s, which was sent behind it"):format(number, from.name)
+    self.overtaken[from.leader] = { from.behind[number], what }
   end
 end
 
 -- A message has come.
 function Endpoint:receive(message, kind)
   self.received = self.received + 1
-  local sender, number, size, sent_as = message:match("^(%a+%d+):(%d+):(%d+):(%d);")
-  if self.foreign and not sender then
+  local from, number, sent_as, is_whole = sender.recognize(message)
+  if not from then
+    if not self.foreign then
+      self:broken(("nobody sent %q"):format(message:sub(1, 60)))
+    end
     return
   end
-  local fates = sender and ledger.senders[sender]
-  if not fates then
-    self:broken(("nobody sent %q"):format(message:sub(1, 60)))
-  end
-  number = tonumber(number)
-  local last = self.seen[sender] or 0
+  local last = self.seen[from] or 0
+  local what = ("number %d of %s"):format(number, from.name)
   if number <= last then
-    self:broken(("number %d of %s after number %d"):format(number, sender, last))
+    self:broken(("%s after number %d"):format(what, last))
   end
-  self.seen[sender] = number
-  if fates[number] == nil or fates[number] == "refused" then
-    self:broken(("number %d of %s was refused and came"):format(number, sender))
-  elseif tonumber(sent_as) ~= kind then
-    self:broken(("number %d of %s changed its type"):format(number, sender))
-  elseif message ~= compose(sender, number, tonumber(size), kind) then
-    self:broken(("number %d of %s is damaged"):format(number, sender))
+  self.seen[from] = number
+  local fate = from:fate(number, self)
+  if fate == nil or fate == "refused" then
+    self:broken(what .. " was refused and came")
+  elseif sent_as ~= kind then
+    self:broken(what .. " changed its type")
+  elseif not is_whole then
+    self:broken(what .. " is damaged")
   end
-  check_gap(self, sender, fates, last + 1, number - 1)
+  check_overtaken(self, from, number)
+  check_gap(self, from, last + 1, number - 1)
+end
+
+-- Whether all that a sender has sent so far, with keys and without, has come.
+function Endpoint:has_all_of(from)
+  if (self.seen[from] or 0) < from:last(self) then
+    return false
+  end
+  for _, of_key in pairs(from.keys) do
+    if not self:has_all_of(of_key) then
+      return false
+    end
+  end
+  return true
 end
 
 function Endpoint:check_alive(event)
@@ -145,6 +162,24 @@ end
 -- Disconnected for good: one more event is due.
 function Endpoint:leave(code, reason)
   self.left = { code = tonumber(code or 1000), reason = tostring(reason or "") }
+end
+
+-- A server of ours asks whether to let it in.
+function Endpoint:on_asked()
+  if self.asked then
+    self:broken("asked twice")
+  end
+  self.asked = true
+end
+
+-- What came of that, as its client sees it: "open", or a status. Servers say 503 by themselves,
+-- where they are full or an answer takes too long, and 500 after an error.
+function Endpoint:on_verdict(got)
+  local expected = self.verdict
+  if not expected or got == expected or got == 503 or got == 500 and ledger.injected > 0 then
+    return
+  end
+  self:broken(("is told %s and gets %s"):format(tostring(expected), tostring(got)))
 end
 
 function Endpoint:on_connected()

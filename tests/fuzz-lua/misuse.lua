@@ -35,6 +35,8 @@ local METHODS = {
   "messages",
   "close",
   "connections",
+  "broadcast",
+  "reload",
   "destroy",
   "addEventListener",
   "removeEventListener",

@@ -68,17 +68,3 @@ function actions.reconnecting(R)
     world.hold(world.objects, object)
   end
 end
-
-function actions.web_server(R)
-  journal.note("WebSocketServer")
-  local ok, server = world.try("WebSocketServer", function()
-    local server = world.websocket.WebSocketServer(values.server_params(R))
-    server.onconnection = function(socket)
-      socket:send("from a server")
-    end
-    return server
-  end)
-  if ok then
-    world.hold(world.servers, server)
-  end
-end

@@ -54,10 +54,14 @@ function reactions.told(endpoint, data)
   local event = data.event
   if event == world.websocket.EVENT_CONNECTED then
     endpoint:on_connected()
+    endpoint:on_verdict("open")
   elseif event == world.websocket.EVENT_MESSAGE then
     endpoint:on_message(data.message, data.type)
   elseif event == world.websocket.EVENT_ERROR then
     endpoint:on_error(data.message)
+    if data.handshake_response then
+      endpoint:on_verdict(data.handshake_response.status)
+    end
   elseif event == world.websocket.EVENT_DISCONNECTED then
     endpoint:on_disconnected(data.code, data.reason)
   else
@@ -77,17 +81,16 @@ function reactions.callback_of(endpoint, R)
 end
 
 -- For `listen`: as many as come.
-function reactions.accepting_callback()
-  local members = setmetatable({}, { __mode = "k" })
+function reactions.accepting_callback(house)
+  local streams = setmetatable({}, { __mode = "k" })
   local function callback(_, connection, data)
-    local member = members[connection]
-    if not member then
-      member = { ledger.endpoint("s", true), world.stream("accepted") }
-      members[connection] = member
-      world.hold(world.connections, connection, member[1])
+    local endpoint, is_new = house:member(connection, data)
+    if is_new then
+      streams[connection] = world.stream("accepted")
+      world.hold(world.connections, connection, endpoint)
     end
-    reactions.told(member[1], data)
-    react(member[2], 1, connection, member[1])
+    reactions.told(endpoint, data)
+    react(streams[connection], 1, connection, endpoint)
   end
   ledger.watch(callback, "the callback of a server")
   return callback

@@ -1,4 +1,6 @@
 -- Random values: what a script may pass by mistake, and parameters that mostly make sense.
+local world = require("world")
+
 local values = {}
 
 local function nan()
@@ -74,6 +76,7 @@ local PARAMETERS = {
   { "delay", { 0, 1, 20 } },
   { "protocol", { "chat", { "echo", "chat" }, "none, such" } },
   { "headers", { "X-A: b", { ["X-B"] = { "1", 2 } }, "" } },
+  { "headers", { { Origin = "https://example.org" }, { Host = "example.org" } } },
   { "proxy", { false, "http://127.0.0.1:1", "socks5://127.0.0.1:1" } },
   { "tls", { {}, { ca = "no file", pins = "x" }, { server_name = "x" } } },
   { "self", { 1, "self", {} } },
@@ -81,6 +84,12 @@ local PARAMETERS = {
   -- Those of a server, of the browser's objects and of reconnecting.
   { "protocols", { "chat", { "echo" } } },
   { "max_connections", { 1, 2 } },
+  { "max_handshakes", { 1, 2 } },
+  { "workers", { 1, 2, 3 } },
+  { "backlog", { 1, 5 } },
+  { "origins", { "https://example.org", { "localhost:*", "*.example.org" }, {} } },
+  { "allow_any_origin", { true, false } },
+  { "hosts", { { "example.org", "127.0.0.1" }, "*.example.org" } },
   { "minDelay", { 0, 5 } },
   { "maxDelay", { 1, 10 } },
   { "minUptime", { 0, 10 } },
@@ -140,6 +149,12 @@ local SERVERS = {
   "self",
   "protocols",
   "max_connections",
+  "max_handshakes",
+  "workers",
+  "backlog",
+  "origins",
+  "allow_any_origin",
+  "hosts",
 } -- stylua: ignore
 
 -- The same for `listen`, which raises where it does not know one.
@@ -151,6 +166,12 @@ function values.server_params(R)
   local own = {}
   for _, name in ipairs(SERVERS) do
     own[name] = rawget(params, name)
+  end
+  if R:once_in(6) then
+    own.unix = ("%s%d.sock"):format(world.socket_path, R:upto(2)) -- or that of another server
+  end
+  if R:once_in(8) then
+    own.tls = world.identity(R:pick({ "one", "two" }))
   end
   return setmetatable(own, getmetatable(params))
 end

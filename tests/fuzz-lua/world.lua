@@ -15,6 +15,8 @@ local world = {
   connections = {}, -- {handle, endpoint}
   servers = {},
   objects = {},
+  certificates = nil, -- the directory of those for servers, if there is one
+  socket_path = "", -- what the paths of Unix sockets begin with
   is_over = false, -- nothing new is begun
   is_closing = false, -- the script has come to its end
   actions = {}, -- by name: function(R, depth)
@@ -22,22 +24,48 @@ local world = {
 
 local seed
 local streams = 0
+local plain_onbegin
 local objects -- connections, servers and timers, by their numbers: the module's own table
 
-local function upvalue(called, name)
+-- The value of an upvalue with this name, of a function or of one that it knows.
+local function find_upvalue(called, name, seen)
+  seen[called] = true
   for index = 1, math.huge do
     local found, value = debug.getupvalue(called, index)
-    assert(found, "no upvalue " .. name)
-    if found == name then
+    if not found then
+      return nil
+    elseif found == name then
       return value
+    end
+    local below = type(value) == "function" and not seen[value] and find_upvalue(value, name, seen)
+    if below then
+      return below
     end
   end
 end
 
 function world.begin(module, targets, its_seed)
   world.websocket, world.targets, seed = module, targets, its_seed
-  local Server = upvalue(module.listen, "server_metatable").__index
-  objects = upvalue(Server.close, "objects")
+  plain_onbegin = module.onbegin
+  objects = assert(find_upvalue(module.connect, "native", {}), "the native functions").objects
+end
+
+-- Also after one that was interrupted.
+function world.restore_onbegin()
+  world.websocket.onbegin = plain_onbegin
+end
+
+-- What a server shows, by the name of its certificate; nothing where there are none.
+function world.identity(name)
+  local path = world.certificates and world.certificates .. "/" .. name
+  return path and { certificate = path .. ".pem", key = path .. ".key" } or nil
+end
+
+-- The `tls` of a client that may take a server here for what it shows.
+function world.trust(R)
+  local name = R:pick({ "one.localhost", "two.localhost" })
+  return world.certificates and { ca = world.certificates .. "/root.pem", server_name = name }
+    or nil
 end
 
 -- A stream for a thing that will decide later.
@@ -89,6 +117,8 @@ end
 -- something and the script's knowing of it, and `open` and the objects connect, too.
 function world.finish()
   world.is_over = true
+  world.restore_onbegin()
+  world.stop_browsing()
   for _, list in ipairs({ world.objects, world.servers }) do
     for index = #list, 1, -1 do
       world.let_go(list[index][1])
