@@ -17,14 +17,15 @@ end
 
 local function on_event(_, connection, data)
   if data.event == websocket.EVENT_CONNECTED then
-    connection:send("Welcome, " .. user_of(data.request.headers) .. "!", TEXT)
+    connection:send("Welcome, " .. data.request.user .. "!", TEXT)
   end
 end
 
 local server = assert(websocket.listen({
   authorize = function(request)
-    if user_of(request.headers) then
-      return true
+    local user = user_of(request.headers)
+    if user then
+      return true, { user = user }
     end
     return 401, { ["WWW-Authenticate"] = "Bearer" }, "Which token do you have?"
   end,

@@ -149,6 +149,7 @@ local websocket = {}
 ---@class websocket.acceptance
 ---@field protocol? string one that the client offers, instead of the server's choice
 ---@field headers? websocket.headers more headers of this answer
+---@field user? any who it is: CONNECTED has it as `data.request.user`
 
 ---Called in `update`, before anything else of the client is heard. True lets it in, with an
 ---acceptance or without; false is 403. Or a status from 200 to 599, and what belongs to it. An
@@ -182,6 +183,7 @@ local websocket = {}
 ---@field path string with its query, as the client wrote it
 ---@field headers table<string, string> as sent; names in lower case are found, too
 ---@field remote_address string
+---@field user? any what `authorize` says of it
 
 ---@class websocket.connection
 ---@field url string

@@ -1,11 +1,14 @@
 --- `websocket.listen`, the server that it returns, and what comes in to it: read when a script
 --- first listens, so that clients pay nothing for it.
-local _, _, internal = ...
+local websocket, _, internal = ...
 
 local native, records, objects = internal.native, internal.records, internal.native.objects
 local argument, wrong_option = internal.argument, internal.wrong_option
 local to_string, headers_table = internal.to_string, internal.headers_table
 local gsub, gmatch, match, char = string.gsub, string.gmatch, string.match, string.char
+
+-- No handshake takes longer, unless `params.timeout` lets it.
+local PATIENCE_MS = 60000
 
 local BROADCAST = { type = true, except = true, slow = true, latest = true }
 local SLOW = { wait = true, drop = true, close = true }
@@ -19,7 +22,26 @@ function server_metatable:__tostring()
   return ("websocket server %d: %s"):format(server_records[self].id, self.url)
 end
 
---- The object of a client's connection: its first event is CONNECTED.
+-- What `authorize` says of who is let in waits here for CONNECTED, by the connection's number. Who
+-- is gone before that leaves it behind until no handshake of its time can be under way.
+local function remember(record, id, user)
+  local now = websocket.now()
+  if now - record.users_since > record.patience then
+    record.users_since, record.older_users, record.users = now, record.users, {}
+  end
+  record.users[id] = user
+end
+
+local function take_user(record, id)
+  local user = record.users[id]
+  if user == nil then
+    user = record.older_users[id]
+  end
+  record.users[id], record.older_users[id] = nil, nil
+  return user
+end
+
+--- The object of a client's connection, whose first event is CONNECTED, and whose it is.
 function internal.accepted(id, path, server_id)
   local server = objects[server_id]
   if not server then
@@ -29,7 +51,7 @@ function internal.accepted(id, path, server_id)
   local connection, record = internal.new_connection(path, of_server.callback, of_server.self)
   record.id, record.server, record.lingers = id, server_id, true
   objects[id] = connection
-  return connection
+  return connection, take_user(of_server, id)
 end
 
 -- application/x-www-form-urlencoded, as browsers write a query. Of a repeated name the last counts.
@@ -66,7 +88,7 @@ function READERS.authorize(verdict, extra, body)
     if type(extra) ~= "table" then
       return nil, "a table is expected behind true, got a " .. type(extra)
     end
-    return { protocol = extra.protocol, headers = extra.headers }
+    return { protocol = extra.protocol, headers = extra.headers }, nil, extra.user
   elseif verdict == false then
     return { status = 403 }
   end
@@ -83,10 +105,13 @@ end
 -- Called as all callbacks are, with the request in place of an event.
 local function ask(question, _, request)
   internal.asking = question.id
-  local answer, problem = READERS[question.name](question.callback(request))
+  local answer, problem, user = READERS[question.name](question.callback(request))
   if answer then
     if type(answer.headers) == "table" then
       answer.headers = internal.copy_headers(answer.headers)
+    end
+    if user ~= nil then
+      remember(question.of_server, question.id, user)
     end
     problem = native.answer(question.id, question.name, answer)
   else
@@ -119,6 +144,7 @@ function internal.asked(id, server_id, method, upgrades, path, query, headers, a
   local question = {
     id = id,
     name = name,
+    of_server = record,
     callback = callback,
     _take_error = type(self) == "table" and rawget(self, "_take_error") or nil,
   }
@@ -155,8 +181,17 @@ local function listen(params, callback)
   own.self = nil
   local authorize, request = take_function(own, "authorize", 2), take_function(own, "request", 2)
   local server = setmetatable({ port = 0, url = "" }, server_metatable)
-  local record =
-    { id = 0, callback = callback, self = self, authorize = authorize, request = request }
+  local record = {
+    id = 0,
+    callback = callback,
+    self = self,
+    authorize = authorize,
+    request = request,
+    patience = type(own.timeout) == "number" and own.timeout or PATIENCE_MS,
+    users = {},
+    older_users = {},
+    users_since = websocket.now(),
+  }
   server_records[server] = record
   record.callback = internal.kept(callback, server, "close", own, 2)
   local complaint, message, code = native.listen(server, record, own)
@@ -178,6 +213,7 @@ function Server:close(code, reason)
   if objects[record.id] then
     native.close_server(record.id, code or 1001, reason or "")
     record.callback, record.self, record.authorize, record.request = nil, nil, nil, nil
+    record.users, record.older_users = {}, {}
     for _, object in next, objects do
       local of_client = records[object]
       if of_client and of_client.server == record.id and of_client.state == "open" then

@@ -416,7 +416,10 @@ end
 local rare = {} -- by event: whose it is, and the callback's `data`
 
 rare[CONNECTED] = function(id, protocol, extensions, address, headers, status, body, path, server)
-  local connection = objects[id] or path and internal.accepted(id, path, server)
+  local connection, user = objects[id], nil
+  if not connection and path then
+    connection, user = internal.accepted(id, path, server)
+  end
   if not connection then
     return nil
   end
@@ -433,8 +436,12 @@ rare[CONNECTED] = function(id, protocol, extensions, address, headers, status, b
     event = CONNECTED,
     message = "",
     handshake_response = response_table(headers, status, body),
-    request = path and { path = path, headers = headers_table(headers), remote_address = address }
-      or nil,
+    request = path and {
+      path = path,
+      headers = headers_table(headers),
+      remote_address = address,
+      user = user,
+    } or nil,
   }
   record.state = "open"
   return connection, data

@@ -150,6 +150,53 @@ describe("a server", function()
       served:wait("DISCONNECTED")
     end)
 
+    it("hands over who it is", function()
+      local ada = { name = "Ada" }
+      serve({
+        authorize = function(request)
+          local name = request.query.name
+          return true, { user = name == "Ada" and ada or name }
+        end,
+      })
+      for _, path in ipairs({ "/?name=Ada", "/?name=Bob", "/" }) do
+        assert.equal("open", try(path))
+      end
+      local users = {}
+      for _, event in ipairs(served.events) do
+        if event.name == "CONNECTED" then
+          users[#users + 1] = event.request.user or "nobody"
+        end
+      end
+      assert.same({ ada, "Bob", "nobody" }, users)
+      assert.equal(ada, users[1])
+    end)
+
+    it("forgets who gave up on the way in", function()
+      local users = setmetatable({}, { __mode = "k" })
+      local visitor
+      serve({
+        timeout = 50,
+        authorize = function()
+          local user = {}
+          users[user] = true
+          if visitor then
+            visitor:disconnect()
+          end
+          return true, { user = user }
+        end,
+      })
+      local events = recorder.new()
+      visitor = websocket.connect(server.url, nil, events.callback)
+      events:wait("DISCONNECTED")
+      visitor = nil
+      clock.drive(function()
+        assert.equal("open", try())
+        served.events = {}
+        collectgarbage()
+        return next(users) == nil
+      end, recorder.step)
+    end)
+
     it("refuses with a status, headers and a body", function()
       serve({
         authorize = function(request)
