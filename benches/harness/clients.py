@@ -12,6 +12,8 @@ from .machine import NATIVE
 
 LUA_VERSIONS = {"luajit": "5.1", "lua5.4": "5.4"}
 OURS = {"LuaJIT": "luajit", "Lua 5.4": "lua5.4"}
+# What it takes to make a message's values, without any network.
+LUA_ALONE = "Lua alone"
 
 
 @dataclass

@@ -4,7 +4,7 @@ import math
 from html import escape
 
 from .build import BENCHES
-from .clients import OURS
+from .clients import LUA_ALONE, OURS
 from .report import figure, label
 
 FOLDER = BENCHES / "results"
@@ -135,7 +135,7 @@ def curve(lines, title, width, height):
         shapes.append(text(across(x), height - bottom + 18, label(x), "middle quiet"))
     ends = spread({name: up(line[-1][1]) for name, line in lines.items()})
     for name, line in lines.items():
-        kind = "floor" if name == "floor" else "ours"
+        kind = "floor" if name in ("floor", LUA_ALONE) else "ours"
         path = " ".join(f"{across(x)},{up(us)}" for x, us in line)
         shapes.append(element("polyline", points=path, **{"class": f"line {kind}"}))
         shapes.append(text(width - right + 6, ends[name] + 4, name, "" if kind == "ours" else "quiet"))

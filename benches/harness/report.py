@@ -7,7 +7,7 @@ import platform
 import subprocess
 
 from .build import BUILD
-from .clients import OURS
+from .clients import LUA_ALONE, OURS
 
 JSON = BUILD.parent / "bench.json"
 
@@ -80,6 +80,7 @@ def show_growth(growth):
         for name, line in lines.items():
             print("    " + f"{name:>9}" + "".join(f"{figure(us):>9}" for _, us in line))
         show_ratios(GROWTH_BARS.get(kind, {}), dict(lines.get("LuaJIT", [])), dict(lines.get("floor", [])))
+        show_lua(*(dict(lines.get(name, [])) for name in ("LuaJIT", "floor", LUA_ALONE)))
 
 
 def show_ratios(bars, ours, floor):
@@ -95,6 +96,14 @@ def show_ratios(bars, ours, floor):
             missed.append(label(x))
     shown = ", ".join(f"{most} x floor from {label(least)}" for least, most in bars.items())
     print(f"    bar: {shown}   {'missed at ' + ', '.join(missed) if missed else 'met'}")
+
+
+def show_lua(ours, floor, alone):
+    """Ours over the floor and what Lua itself takes, where that is known: neither can be saved."""
+    least = {x: floor[x] + alone[x] for x in alone if x in floor}
+    if least:
+        ratios = [ours[x] / us for x, us in least.items() if x in ours]
+        print("    " + f"{'x both':>9}" + "".join(f"{ratio:>9.2f}" for ratio in ratios))
 
 
 def label(number):

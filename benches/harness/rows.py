@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from . import clients, machine
 from .build import BUILD, ROOT
-from .clients import OURS, floor, medians, ours, peers
+from .clients import LUA_ALONE, OURS, floor, medians, ours, peers
 
 # IXWebSocket is in no registry that these benchmarks install from. Beside the same floor it took
 # 0.20 µs per message where tungstenite took 0.054.
@@ -275,7 +275,8 @@ FANS = [1, 10, 100, 500, 2_000, 5_000]
 
 def growth(run):
     """Time per message over its size, and over the number of connections; ours on LuaJIT beside
-    the floor. By kind of work, then by contender: pairs of x and µs."""
+    the floor, and beside the string and the table that Lua makes of a received message. By kind of
+    work, then by contender: pairs of x and µs."""
     sizes = {}
     for mode in ("receive", "send"):
         sizes[mode] = curve(
@@ -283,6 +284,7 @@ def growth(run):
             lambda size, mode=mode: [
                 ours("luajit", mode, run.url, messages(size), size),
                 floor(mode, run.plain, messages(size), size),
+                *([ours("luajit", "alone", messages(size), size, name=LUA_ALONE)] if mode == "receive" else []),
             ],
             run.few,
         )

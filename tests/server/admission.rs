@@ -12,7 +12,7 @@ use websocket::{
     petition::{Answer, AnswerError, Asked, Wants},
 };
 
-use crate::host::{Host, Told, alone, head, message, receive, request, workers};
+use crate::host::{Host, PATIENCE, Told, alone, head, message, receive, request, workers};
 
 const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols";
 const FORBIDDEN: &str = "HTTP/1.1 403 Forbidden";
@@ -385,6 +385,7 @@ fn nothing_is_left_of_a_question_when_its_server_is_closed() {
     let _alone = alone();
     let mut host = Host::new(ListenConfig {
         authorize: true,
+        timeout: PATIENCE,
         ..workers(1)
     });
     let mut client = host.tcp();
