@@ -230,6 +230,15 @@ impl Engine {
         server.map_or(Ok(false), |it| it.reload(identity).map(|()| true))
     }
 
+    /// Whether this thread, which waits, does at the moment what a server's worker would: it is woken
+    /// often, and saves the hops between the two.
+    pub fn drives_server(&self, id: Id) -> bool {
+        self.servers
+            .borrow()
+            .get(&id)
+            .is_some_and(Server::is_driven)
+    }
+
     /// How many connections of a server are open or about to be. None: it is closed.
     pub fn server_connections(&self, id: Id) -> Option<usize> {
         let servers = self.servers.borrow();

@@ -205,6 +205,11 @@ impl Server {
         }
     }
 
+    /// Whether the host does what the worker would, while it waits.
+    pub fn is_driven(&self) -> bool {
+        self.rounds.as_ref().is_some_and(|it| it.are_lent())
+    }
+
     /// The host has sent all that it has for now: writes it, if the host does what the worker would.
     pub fn write(&self) {
         if let Some(rounds) = &self.rounds {

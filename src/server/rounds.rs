@@ -141,9 +141,14 @@ impl Rounds {
         Some(seat)
     }
 
+    /// Whether the host may go rounds.
+    pub fn are_lent(&self) -> bool {
+        self.lent.load(Ordering::Relaxed)
+    }
+
     /// The host is about to sleep, see [`Server::sleep`](super::Server::sleep).
     pub fn sleep(&self, left: Option<Duration>, asks: bool) -> io::Result<Slept> {
-        if !self.lent.load(Ordering::Relaxed) {
+        if !self.are_lent() {
             if asks && cfg!(unix) && !self.wanted.swap(true, Ordering::Relaxed) {
                 self.board.hurry();
             }
@@ -151,7 +156,7 @@ impl Rounds {
         }
         let slept = self.with_worker(|worker| self.sleep_with(worker, left));
         // The lock is free again: the thread need not wait for it.
-        if !self.lent.load(Ordering::Relaxed)
+        if !self.are_lent()
             && let Some(thread) = self.thread.get()
         {
             thread.unpark();
@@ -161,7 +166,7 @@ impl Rounds {
 
     /// The host has sent all that it has for now: writes it, if the worker is lent.
     pub fn write(&self) {
-        if self.lent.load(Ordering::Relaxed) {
+        if self.are_lent() {
             self.with_worker(|worker| {
                 self.driven.store(true, Ordering::Relaxed);
                 worker.heed_board(Some(Instant::now() + ROUND));
