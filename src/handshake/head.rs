@@ -34,6 +34,8 @@ pub(super) struct Head {
 
 impl Head {
     /// An answer's version and head; an `Err` tells what is wrong with it.
+    // Its 3 KiB of stack, which each thread keeps, are not to lie below a TLS library that writes.
+    #[inline(never)]
     pub(super) fn response(
         &mut self,
         received: &mut BytesMut,
@@ -72,6 +74,7 @@ impl Head {
     }
 
     /// A request's head.
+    #[inline(never)] // as `response`
     pub(super) fn request(
         &mut self,
         received: &mut BytesMut,
