@@ -10,16 +10,18 @@ mod rounds;
 mod unix;
 
 #[cfg(target_os = "linux")]
-use std::fs;
+use std::{fs, time::Instant};
 use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, TcpStream},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use host::{Host, PATIENCE, Told, alone, head, message, receive, request, workers};
+#[cfg(target_os = "linux")]
+use host::PATIENCE;
+use host::{Host, Told, alone, head, message, receive, request, workers};
 use websocket::{config::ListenConfig, link::Readiness, protocol::Kind};
 
 /// Threads of this process that are workers.
@@ -28,6 +30,16 @@ fn worker_threads() -> usize {
     let tasks = fs::read_dir("/proc/self/task").expect("Linux tells");
     let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names.filter(|name| name.trim() == "websocket").count()
+}
+
+/// Those that a state has not waited for end by themselves.
+#[cfg(target_os = "linux")]
+fn until_no_worker_is_left() {
+    let deadline = Instant::now() + PATIENCE;
+    while worker_threads() > 0 {
+        assert!(Instant::now() < deadline, "{} are left", worker_threads());
+        std::thread::yield_now();
+    }
 }
 
 /// CPU time of this process, in ticks of 10 ms.
@@ -266,11 +278,7 @@ fn a_state_that_closes_says_goodbye_to_all_in_half_a_second() {
         assert_eq!(close, [0x88, 2, 3, 0xe9]);
     }
     assert_eq!(silent.read(&mut [0]).expect("an end is no error"), 0);
-    let deadline = Instant::now() + PATIENCE;
-    while worker_threads() > 0 {
-        assert!(Instant::now() < deadline, "{} are left", worker_threads());
-        std::thread::yield_now();
-    }
+    until_no_worker_is_left();
 }
 
 #[test]

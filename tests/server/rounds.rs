@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::host::{Host, PATIENCE, Told, alone, message, receive, workers};
-use super::{cpu_ticks, worker_threads};
+use super::{cpu_ticks, until_no_worker_is_left};
 use websocket::protocol::Kind;
 
 const CLIENTS: usize = 8;
@@ -130,5 +130,5 @@ fn a_host_that_ends_while_it_goes_the_rounds_says_goodbye() {
         assert_eq!(receive(client, 2), [0x03, 0xe9]);
         assert_eq!(client.read(&mut [0]).expect("an end is no error"), 0);
     }
-    assert_eq!(worker_threads(), 0);
+    until_no_worker_is_left();
 }
