@@ -123,10 +123,14 @@ windows: ## build for Windows and test under Wine; on Debian it first installs w
 annotations: ## check the LuaCATS annotations against the examples
 	@tests/annotations
 
+.PHONY: docs
+docs: tools ## build/docs, the documentation site; builds mdBook once, and checks every link
+	@docs/build
+
 .PHONY: format
 format: tools ## format Rust and Lua
 	cargo fmt
-	node_modules/.bin/stylua lua src/lua library examples tests benches defold dist
+	node_modules/.bin/stylua lua src/lua library examples tests benches defold dist docs
 
 .PHONY: bench
 bench: tools ## measure against other clients, side by side

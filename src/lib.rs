@@ -60,3 +60,8 @@ pub mod workers;
 
 #[cfg(feature = "lua")]
 pub use lua::open;
+
+// The programs in a page of the site are tested as this crate's examples.
+#[cfg(all(doctest, feature = "lua54"))]
+#[doc = include_str!("../docs/src/guides/rust.md")]
+struct RustGuide;

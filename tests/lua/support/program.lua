@@ -89,6 +89,8 @@ local function start(command, port)
   return started
 end
 
+program.start = start
+
 function Program:signal(name)
   os.execute(("kill -%s %s"):format(name, self.pid))
 end

@@ -1,0 +1,231 @@
+-- What stands around the blocks that are parts of programs, `before` and `after` them, and what
+-- such a program then prints.
+local surroundings = {}
+
+local MODULE = 'local websocket = require("websocket")\n'
+
+surroundings.tokens = {
+  before = MODULE .. [[
+local server = assert(websocket.listen({
+  authorize = function(request)
+    return request.headers.authorization == "Bearer 0f6b" or 401, nil, "Which token do you have?"
+  end,
+}, function(_, connection, data)
+  if data.event == websocket.EVENT_CONNECTED then
+    connection:send("welcome")
+  end
+end))
+local url = server.url
+local said = 0
+local function print(text)
+  io.write(text, "\n")
+  said = said + 1
+end
+for _, token in ipairs({ "0f6b", "77aa" }) do
+]],
+  after = [[
+  local before = said
+  while said == before do
+    websocket.wait()
+  end
+  connection:disconnect()
+end
+server:close()
+websocket.run()
+]],
+  prints = "welcome\n401: Which token do you have?\n",
+}
+
+surroundings.nvim_server = {
+  host = "nvim",
+  before = MODULE .. [[
+require("websocket.nvim")
+local page, opened = "<title>preview</title>", nil
+vim.ui.open = function(url)
+  opened = url
+end
+]],
+  after = [[
+assert(opened == "http://127.0.0.1:" .. server.port, opened)
+websocket.connect(server.url, { headers = { Origin = opened } }, function(_, connection, data)
+  if data.event == websocket.EVENT_CONNECTED then
+    vim.api.nvim_buf_set_lines(0, 0, -1, true, { "a line", "another" })
+    vim.api.nvim_exec_autocmds("TextChanged", {})
+  elseif data.event == websocket.EVENT_MESSAGE then
+    assert(data.message == "a line\nanother", data.message)
+    connection:disconnect()
+  elseif data.event == websocket.EVENT_DISCONNECTED then
+    vim.cmd("qall!")
+  end
+end)
+]],
+}
+
+surroundings.instances = {
+  before = MODULE .. [[
+local engine = { running = "the one that connects" }
+function engine.running_instance()
+  return engine.running
+end
+function engine.run_in(owner, callback, ...)
+  engine.running = owner
+  callback(...)
+end
+]],
+  after = [[
+local server = assert(websocket.listen({}, function() end))
+websocket.connect(server.url, nil, function(_, connection, data)
+  if data.event == websocket.EVENT_CONNECTED then
+    print(engine.running)
+    connection:disconnect()
+    server:close()
+  end
+end)
+engine.running = "another"
+websocket.run()
+]],
+  prints = "the one that connects\n",
+}
+
+surroundings.certificate = {
+  before = MODULE .. [[
+local certificate, key = CERTIFICATE, KEY
+local function on_event() end
+]],
+  after = [[
+print(server.url:match("^wss"))
+server:close()
+websocket.run()
+]],
+  prints = "wss\n",
+}
+
+surroundings.authorize = {
+  before = 'local users = { ["0f6b"] = "Ada" }\n',
+  after = [[
+print((authorize({ headers = {}, query = { token = "77aa" } })))
+local _, acceptance = authorize({ headers = { authorization = "Bearer 0f6b" }, query = {} })
+print(acceptance.headers["X-User"])
+]],
+  prints = "401\nAda\n",
+}
+
+surroundings.request = {
+  before = MODULE .. [[
+local page = "<title>home</title>"
+local server = assert(websocket.listen({}, function() end))
+]],
+  after = [[
+print((select(3, answer({ path = "/" }))))
+print((select(3, answer({ path = "/health" }))))
+print(answer({ path = "/nowhere" }))
+server:close()
+]],
+  prints = "<title>home</title>\n0\n\n",
+}
+
+-- Its loop has no end, so its second minute brings another certificate, and its third one ends it.
+surroundings.renewal = {
+  before = MODULE .. [[
+local function copy(from, to)
+  local source, target = assert(io.open(from, "rb")), assert(io.open(to, "wb"))
+  target:write(source:read("*a"))
+  source:close()
+  target:close()
+end
+copy(CERTIFICATE, "fullchain.pem")
+copy(KEY, "privkey.pem")
+local server = assert(websocket.listen({ tls = {
+  certificate = "fullchain.pem",
+  key = "privkey.pem",
+} }, function() end))
+local waits = 0
+function websocket.wait()
+  waits = waits + 1
+  if waits == 2 then
+    copy(OTHER_CERTIFICATE, "fullchain.pem")
+    copy(OTHER_KEY, "privkey.pem")
+  elseif waits == 3 then
+    error("the third minute")
+  end
+end
+local ended, why = pcall(function()
+]],
+  after = [[
+end)
+assert(not ended and why:find("the third minute"), why)
+server:close()
+websocket.run()
+]],
+  prints = "a new certificate\n",
+}
+
+surroundings.feed = {
+  before = MODULE .. [[
+local server = websocket.WebSocketServer({})
+server.onconnection = function(client)
+  client.onmessage = function(event)
+    assert(event.data == "subscribe weather after 0", event.data)
+    client:send("1 sun"):send("1 sun"):send("2 rain"):close()
+  end
+end
+local socket, last = websocket.ReconnectingWebSocket(server.url), 0
+]],
+  after = [[
+socket.onclose = function()
+  server:close()
+end
+websocket.run()
+]],
+  prints = "sun\nrain\n",
+}
+
+surroundings.fresh = {
+  before = MODULE .. [[
+local function fresh_token()
+  return "0f6b"
+end
+]],
+  after = [[
+socket.onopen = function()
+  print(socket.url:match("%?.*$"))
+  socket:close()
+end
+websocket.run()
+]],
+  prints = "?token=0f6b\n",
+}
+
+surroundings.browser = {
+  before = MODULE .. [[
+local server = websocket.WebSocketServer({ protocols = "chat" })
+server.onconnection = function(client)
+  client.onmessage = function(event)
+    client:send("You said: " .. event.data):close()
+  end
+end
+local url = server.url
+]],
+  after = [[
+socket.onclose = function()
+  server:close()
+end
+websocket.run()
+]],
+  prints = "You said: hello\n",
+}
+
+surroundings.defold = {
+  before = "websocket = require('websocket')\n",
+  after = [[
+local instance = {}
+init(instance)
+while instance.connection:state() ~= "closed" do
+  websocket.wait()
+end
+final(instance)
+]],
+  prints = "got\thello\n",
+}
+
+return surroundings
