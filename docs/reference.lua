@@ -15,8 +15,8 @@ reference.pages = {
     name = "module",
     title = "The module",
     intro = [[
-`local websocket = require("websocket")` gives this table. It is the same in all hosts; what is
-begun in one Lua state belongs to that state.]],
+The table that `require` gives is the same in all hosts; what is begun in one Lua state belongs to
+that state.]],
     names = { "websocket", "callback" },
   },
   {

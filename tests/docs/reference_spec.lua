@@ -159,6 +159,30 @@ describe("the reference", function()
   end)
 end)
 
+describe("README.md", function()
+  local readme = book.read("README.md")
+
+  -- As forges make an anchor of a heading.
+  local function slug(heading)
+    local text = heading:lower():gsub("Ö", "ö"):gsub("[^%w%s\128-\255_-]", "")
+    return (text:gsub("%s", "-"))
+  end
+
+  it("leads to what there is", function()
+    local anchors, count = {}, 0
+    for heading in readme:gmatch("\n#+ ([^\n]+)") do
+      anchors[slug(heading)] = true
+    end
+    for target in readme:gmatch("%]%(([^)]+)%)") do
+      count = count + 1
+      local path, anchor = target:match("^([^#]*)#?(.*)$")
+      assert.is_truthy(path ~= "" or anchors[anchor], target)
+      assert.is_truthy(path == "" or lfs.attributes(path, "mode"), target)
+    end
+    assert.is_true(count > 30, "found only " .. count)
+  end)
+end)
+
 describe("the catalogue of errors", function()
   local catalogue = book.read("docs/src/errors.md")
 

@@ -105,7 +105,7 @@ surroundings.authorize = {
   after = [[
 print((authorize({ headers = {}, query = { token = "77aa" } })))
 local _, acceptance = authorize({ headers = { authorization = "Bearer 0f6b" }, query = {} })
-print(acceptance.headers["X-User"])
+print(acceptance.user)
 ]],
   prints = "401\nAda\n",
 }
