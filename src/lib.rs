@@ -22,6 +22,7 @@
 //! - [`workers`], [`queue`], [`event`]: the threads of one state, and what comes of them.
 //! - [`engine`]: the host's half of one state, without Lua: what a program with a loop of its own
 //!   uses. [`timers`] are its clock.
+//! - [`relay`]: trouble on the network, for tests.
 //! - [`config`], [`error`]: what a connection is told, and why it failed.
 //! - `lua`: the module table; the only part that knows Lua.
 
@@ -50,6 +51,7 @@ pub mod petition;
 pub mod protocol;
 pub mod queue;
 pub mod recycle;
+pub mod relay;
 pub mod server;
 pub mod session;
 pub mod stats;
