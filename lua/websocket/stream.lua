@@ -16,6 +16,9 @@ local isyieldable = rawget(coroutine, "isyieldable") or function()
   return true
 end
 
+-- Who waits here, waits by the wall's clock, also while that of `websocket.testing` stands still.
+local now = internal.native.now
+
 --- What a message costs beside its bytes, so that empty ones are bounded too.
 local OVERHEAD = 64
 local RECEIVE_QUEUE = 16 * 1024 * 1024
@@ -142,16 +145,16 @@ end
 local PATIENCE_MS, PATIENCE_RESUMES = 1000, 1000
 
 local function new_watch()
-  return { updates = internal.updates(), since = websocket.now(), resumes = 0 }
+  return { updates = internal.updates(), since = now(), resumes = 0 }
 end
 
 local function is_in_vain(watch)
   local updates = internal.updates()
   if watch.updates ~= updates then
-    watch.updates, watch.since, watch.resumes = updates, websocket.now(), 0
+    watch.updates, watch.since, watch.resumes = updates, now(), 0
   end
   watch.resumes = watch.resumes + 1
-  return watch.resumes >= PATIENCE_RESUMES and websocket.now() - watch.since >= PATIENCE_MS
+  return watch.resumes >= PATIENCE_RESUMES and now() - watch.since >= PATIENCE_MS
 end
 
 --- The end of a wait, or of what one has left that did not come to its own.
@@ -188,7 +191,7 @@ end
 
 --- Waits until `ready(stream)`, or until the time is over. Returns what is wrong, if anything.
 local function wait_until(stream, ready, timeout_ms)
-  local began = websocket.now()
+  local began = now()
   local left = timeout_ms
   repeat
     websocket.wait(left)
@@ -197,7 +200,7 @@ local function wait_until(stream, ready, timeout_ms)
     elseif internal.native.live() == 0 then
       return "websocket: the Lua state is closing"
     end
-    left = timeout_ms and timeout_ms - (websocket.now() - began)
+    left = timeout_ms and timeout_ms - (now() - began)
   until left and left <= 0
 end
 

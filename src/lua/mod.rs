@@ -29,6 +29,7 @@ mod pin;
 mod plain;
 mod pure;
 mod push;
+mod relays;
 mod setup;
 #[cfg(all(windows, feature = "module"))]
 mod slots;

@@ -22,7 +22,14 @@ unsafe fn first_id(lua: *mut lua_State) -> Id {
 }
 
 /// Runs `work`, unless the Lua state is closing. A panic becomes a default.
-unsafe fn with_state<T: Copy + Default>(lua: *mut lua_State, work: impl FnOnce(&State) -> T) -> T {
+///
+/// # Safety
+///
+/// `lua` must be running a function made by `push_bound`.
+pub unsafe fn with_state<T: Copy + Default>(
+    lua: *mut lua_State,
+    work: impl FnOnce(&State) -> T,
+) -> T {
     // SAFETY: a function made by `push_bound` is running.
     let state = unsafe { bound(lua) };
     state

@@ -10,6 +10,7 @@ use mlua::{
 use super::{
     asked, begin, broadcast, calls, events, natives, params, pure,
     push::{self, Text, text_argument},
+    relays,
     state::{push_anchor, push_bound},
 };
 use crate::error::SocketError;
@@ -37,7 +38,7 @@ const CLOSE_CODES: [(&str, u16); 13] = [
     ("TLS_HANDSHAKE_FAILED", 1015),
 ];
 
-const FUNCTIONS: [(&CStr, lua_CFunction); 32] = [
+const FUNCTIONS: [(&CStr, lua_CFunction); 38] = [
     (c"set_loop", calls::set_loop),
     (c"update", calls::update),
     (c"go_on", calls::go_on),
@@ -69,6 +70,12 @@ const FUNCTIONS: [(&CStr, lua_CFunction); 32] = [
     (c"parse_url", pure::parse_url),
     (c"random", pure::random),
     (c"now", pure::now),
+    (c"start_relay", relays::start),
+    (c"close_relay", relays::close),
+    (c"trouble_relay", relays::trouble),
+    (c"inject", relays::inject),
+    (c"cut", relays::cut),
+    (c"set_listening", relays::set_listening),
     (c"load", load),
 ];
 

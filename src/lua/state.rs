@@ -13,7 +13,10 @@ use mlua::{
 };
 
 use super::push::{self, Text};
-use crate::engine::{Engine, Id};
+use crate::{
+    engine::{Engine, Id},
+    relay::Relays,
+};
 
 /// The upvalues of every native function.
 const ANCHOR: c_int = 1;
@@ -27,6 +30,8 @@ pub const HANDLER: ffi::lua_Integer = 2;
 /// What one Lua state has of the core.
 pub struct State {
     pub engine: Engine,
+    /// Of tests. They end after the connections, which say goodbye through them.
+    pub relays: Relays,
     /// The event that was given to module.lua, still the engine's first: it is taken off when
     /// module.lua asks for the next, or has handed it over before an error.
     pub shown: Cell<bool>,
@@ -136,6 +141,7 @@ fn new_state(main: *mut lua_State) -> Result<*mut State, Text> {
     let engine = engine.map_err(|error| Text::of(&format_args!("websocket: {error}")))?;
     Ok(Box::into_raw(Box::new(State {
         engine,
+        relays: Relays::default(),
         shown: Cell::default(),
         handed: Cell::default(),
         seen: Cell::default(),
