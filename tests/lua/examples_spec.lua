@@ -15,9 +15,10 @@ local function interpreter()
   return arg[first]
 end
 
-local function lines_of(path)
-  local command = "timeout 60 %s examples/%s 2>&1 || echo %s"
-  local output = assert(io.popen(command:format(interpreter(), path, FAILED), "r"))
+local function lines_of(path, program)
+  local command = "timeout 60 %s %s examples/%s 2>&1 || echo %s"
+  local shell = command:format(interpreter(), program or "", path, FAILED)
+  local output = assert(io.popen(shell, "r"))
   local lines = {}
   for line in output:lines() do
     lines[#lines + 1] = line
@@ -116,6 +117,12 @@ describe("the example", function()
       "Ada hears: Welcome, Ada!",
       "a stranger gets 401: Which token do you have?",
     }, lines)
+  end)
+
+  it("busted, a game's tests", function()
+    local lines = lines_of("busted --output=plainTerminal", "$(command -v busted)")
+    assert.equal("+++++++", lines[1], table.concat(lines, "\n"))
+    assert.matches("^7 successes / 0 failures / 0 errors", lines[2])
   end)
 
   describe("preview.lua", function()
