@@ -3,6 +3,7 @@ local clock = require("support.clock")
 local peer = require("support.peer")
 local program = require("support.program")
 local sockets = require("support.sockets")
+local testing = require("websocket.testing")
 local websocket = require("websocket")
 
 local ReconnectingWebSocket = websocket.ReconnectingWebSocket
@@ -302,39 +303,33 @@ describe("a ReconnectingWebSocket", function()
   end)
 
   it("begins its backoff anew after minUptime", function()
-    local server = serve()
-    local accepted
-    server.onconnection = function(other)
-      accepted = other
-    end
-    local options = with({ minUptime = 30, jitter = false, minDelay = 5 })
+    local moved, server = testing.clock(), testing.server()
+    local options = { minUptime = 5000, jitter = false, minDelay = 1000 }
     local socket = connect(server.url, nil, options)
     local events = closes(socket)
-    for _ = 1, 3 do
+    for attempt = 1, 3 do
+      local client = server:accept()
+      sockets.reach(socket, 1)
+      moved:advance(5000)
+      client:close(3000)
       drive(function()
-        return accepted and socket.readyState == 1
+        return events[attempt]
       end)
-      local opened = clock.now()
-      drive(function()
-        return clock.now() - opened > 0.05
-      end)
-      local other = accepted
-      accepted = nil
-      other:close(3000)
-      drive(function()
-        return socket.readyState == 0
-      end)
+      assert.equal(1000, events[attempt].retryIn)
+      moved:advance(1000)
     end
-    assert.same({ 5, 5, 5 }, { events[1].retryIn, events[2].retryIn, events[3].retryIn })
+    socket:close()
+    testing.finish()
   end)
 
   it("gives up an attempt after connectionTimeout", function()
-    local silent = peer.raw("silent")
+    local server = testing.server()
+    server:network({ stalled = true })
     local options = with({ connectionTimeout = 100, maxRetries = 1 })
-    local socket = connect(silent:url(), nil, options)
+    local socket = connect(server.url, nil, options)
     local lines = log(socket)
     sockets.reach(socket, 3)
-    silent:stop()
+    testing.finish()
     assert.equal("SocketTimeoutError", lines.error.name)
     assert.equal(5, #lines)
   end)
