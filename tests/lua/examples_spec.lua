@@ -119,10 +119,25 @@ describe("the example", function()
     }, lines)
   end)
 
-  it("busted, a game's tests", function()
-    local lines = lines_of("busted --output=plainTerminal", "$(command -v busted)")
-    assert.equal("+++++++", lines[1], table.concat(lines, "\n"))
-    assert.matches("^7 successes / 0 failures / 0 errors", lines[2])
+  -- The tests that an example has of its own.
+  local function assert_tested(folder, count)
+    local lines = lines_of(folder .. " --output=plainTerminal", "$(command -v busted)")
+    assert.equal(("+"):rep(count), lines[1], table.concat(lines, "\n"))
+    assert.matches(("^%d successes / 0 failures / 0 errors"):format(count), lines[2])
+  end
+
+  it("busted, a game and its tests", function()
+    assert_tested("busted", 7)
+  end)
+
+  it("jsonrpc", function()
+    assert.same({
+      "the server says: welcome",
+      "1 + 2 = 3",
+      "add needs two numbers",
+      "no such method: divide",
+    }, lines_of("jsonrpc/main.lua"))
+    assert_tested("jsonrpc", 10)
   end)
 
   describe("preview.lua", function()
