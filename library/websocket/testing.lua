@@ -144,6 +144,14 @@ function client:expect(expected, timeout_ms) end
 ---@return string ... the captures, or the match
 function client:expect_match(pattern, timeout_ms) end
 
+---The first message that is this one, or for which the function returns something true. Those before
+---it are taken, too.
+---@param expected string|fun(message: string, type: 1|2): any
+---@param timeout_ms? number
+---@return string message
+---@return 1|2 type
+function client:skip_to(expected, timeout_ms) end
+
 ---Waits for the end of the connection. No message may come before it.
 ---@param code? integer the close code that it must have
 ---@param timeout_ms? number

@@ -121,6 +121,29 @@ function Client:expect_match(pattern, timeout_ms)
   return message:match(pattern)
 end
 
+--- The first message that fits, as `expect` has it; those before it are taken, too.
+function Client:skip_to(expected, timeout_ms)
+  if type(expected) ~= "string" and type(expected) ~= "function" then
+    text.argument(1, "expected", "string or function", expected, 2)
+  end
+  text.check_ms(2, "timeout_ms", timeout_ms, 2)
+  local what, index, is_found = described(expected), self.taken, false
+  local session = self.server.session
+  session:await(function()
+    while not is_found and index < #self.messages do
+      index = index + 1
+      is_found = fits(expected, self.messages[index], self.types[index])
+    end
+    return is_found or self.closed ~= nil
+  end, timeout_ms, what, 2)
+  self.taken = index
+  if not is_found then
+    local waited = ("it did not come in %d ms"):format(timeout_ms or session.timeout)
+    fail(self, what, self.closed and end_of(self) or waited, 2)
+  end
+  return self.messages[index], self.types[index]
+end
+
 --- Waits for the end of the connection, by this code where it is given. No message may come before
 --- that is not taken. Returns the data of DISCONNECTED.
 function Client:expect_close(code, timeout_ms)
