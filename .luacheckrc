@@ -16,7 +16,7 @@ files["library"] = { ignore = { "212", "241", "431" }, max_line_length = false }
 files["tests/lua"] = { std = "max+busted" }
 files["tests/docs"] = { std = "max+busted" }
 files["examples/**/*_spec.lua"] = { std = "max+busted" }
-files["examples/love"] = { std = "luajit+love" }
+files["examples/love"] = { std = "luajit+love+busted" }
 files["tests/hosts/love"] = { std = "luajit+love" }
 files["examples/nvim"] = { std = "luajit", read_globals = { "vim" } }
 files["tests/hosts/nvim"] = { std = "luajit", globals = { "vim" } }

@@ -1,4 +1,5 @@
--- A relay for a game: what a player sends goes to all the others, with the player's number.
+-- A relay for a game: what a player sends goes to all the others, with the player's number. It
+-- serves examples/love.
 --
 --   lua examples/relay.lua [PORT]
 --
@@ -27,6 +28,7 @@ local function on_event(_, player, data)
   if data.event == websocket.EVENT_CONNECTED then
     count = count + 1
     numbers[player] = count
+    player:send("you are " .. count, { type = websocket.DATA_TYPE_TEXT })
     tell_others(player, "joins")
   elseif data.event == websocket.EVENT_MESSAGE then
     local is_position = data.message:find("^at ")

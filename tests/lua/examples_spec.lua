@@ -1,6 +1,7 @@
 -- The examples print what their reader expects.
 local clock = require("support.clock")
 local peer = require("support.peer")
+local program = require("support.program")
 local recorder = require("support.recorder")
 local websocket = require("websocket")
 
@@ -15,9 +16,9 @@ local function interpreter()
   return arg[first]
 end
 
-local function lines_of(path, program)
+local function lines_of(path, runner)
   local command = "timeout 60 %s %s examples/%s 2>&1 || echo %s"
-  local shell = command:format(interpreter(), program or "", path, FAILED)
+  local shell = command:format(interpreter(), runner or "", path, FAILED)
   local output = assert(io.popen(shell, "r"))
   local lines = {}
   for line in output:lines() do
@@ -140,6 +141,34 @@ describe("the example", function()
     assert_tested("jsonrpc", 10)
   end)
 
+  it("love", function()
+    assert_tested("love", 8)
+    if not jit or not program.installed("love") then
+      pending("needs LÖVE, whose Lua is LuaJIT")
+      return
+    end
+    local relay, bots, watcher = start("relay.lua 0"), {}, recorder.new()
+    local connection = websocket.connect(relay.url, nil, watcher.callback)
+    watcher:wait("CONNECTED")
+    local command = "echo $$; HEADLESS=1 exec timeout -k 1 120 love examples/love %s 2>&1"
+    for i = 1, 2 do
+      bots[i] = assert(io.popen(command:format(relay.url), "r"))
+    end
+    local pids = { bots[1]:read("*l"), bots[2]:read("*l") }
+    -- Each catches the other.
+    clock.drive(function()
+      local said = table.concat(watcher:messages(), "\n")
+      return said:find("2 tag 3", 1, true) and said:find("3 tag 2", 1, true)
+    end, recorder.step, "a game", 60)
+    for i, bot in ipairs(bots) do
+      os.execute("kill " .. pids[i]) -- LÖVE without a window does not heed this, but `timeout` does
+      bot:close()
+    end
+    connection:disconnect()
+    watcher:wait("DISCONNECTED")
+    relay.stop()
+  end)
+
   describe("preview.lua", function()
     local example, directory
 
@@ -239,7 +268,7 @@ describe("the example", function()
         heard[i] = other:count("MESSAGE")
       end
       player.connection = websocket.connect(example.url, params, player.callback)
-      player:wait("CONNECTED")
+      player:wait("MESSAGE") -- "you are 1"
       for i, other in ipairs(players) do
         other:wait("MESSAGE", heard[i] + 1)
       end
@@ -267,15 +296,15 @@ describe("the example", function()
       local first = join()
       local second = join()
       say(first, "at 3 4")
-      second:wait("MESSAGE")
+      second:wait("MESSAGE", 2)
       say(second, "shoot")
-      first:wait("MESSAGE", 2)
-      assert.same({ "2 joins", "2 shoot" }, first:messages())
-      assert.same({ "1 at 3 4" }, second:messages())
+      first:wait("MESSAGE", 3)
+      assert.same({ "you are 1", "2 joins", "2 shoot" }, first:messages())
+      assert.same({ "you are 2", "1 at 3 4" }, second:messages())
       table.remove(players).connection:disconnect()
       second:wait("DISCONNECTED")
-      first:wait("MESSAGE", 3)
-      assert.equal("2 leaves", first:messages()[3])
+      first:wait("MESSAGE", 4)
+      assert.equal("2 leaves", first:messages()[4])
     end)
 
     it("gives the newest position to who was away, and all else", function()
