@@ -30,6 +30,8 @@ local function on_event(_, player, data)
     numbers[player] = count
     player:send("you are " .. count, { type = websocket.DATA_TYPE_TEXT })
     tell_others(player, "joins")
+  elseif data.event == websocket.EVENT_MESSAGE and data.type ~= websocket.DATA_TYPE_TEXT then
+    player:disconnect(1003, "text only") -- what is no text cannot be told as one
   elseif data.event == websocket.EVENT_MESSAGE then
     local is_position = data.message:find("^at ")
     tell_others(player, data.message, is_position and "position of " .. numbers[player] or nil)

@@ -48,7 +48,9 @@ end
 -- The first message of a page is the name of its user.
 local function hear(event, socket)
   local name = members[socket]
-  if name then
+  if event.binary then
+    socket:close(1003, "text only") -- what is no text cannot be told as one
+  elseif name then
     tell_all(name .. ": " .. event.data)
   else
     members[socket] = event.data

@@ -119,7 +119,7 @@ end
 
 function Game:tell_position()
   self.told_at = websocket.now()
-  self.socket:send(("at %d %d"):format(self.own.x, self.own.y))
+  self.socket:send(("at %d %d"):format(math.floor(self.own.x), math.floor(self.own.y)))
 end
 
 ---@param game tag
