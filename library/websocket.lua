@@ -141,7 +141,7 @@ local websocket = {}
 ---@class websocket.identity
 ---@field certificate string with its chain: PEM text or a file's path
 ---@field key string its private key, not encrypted: PEM text or a file's path
----@field client_ca? string refused: the TLS library asks no client for a certificate
+---@field client_ca? string the issuers of the certificates that clients must show; without it they are asked for none. On macOS and Windows an error
 
 ---A client that asks for a WebSocket or, with the server's `request`, for what is at a path.
 ---@class websocket.asked
@@ -151,7 +151,7 @@ local websocket = {}
 ---@field headers table<string, string> as sent; names in lower case are found, too
 ---@field remote_address string address and port
 ---@field protocols? string[] the subprotocols that it offers, most wanted first
----@field certificate? string the client's, in PEM; nil today
+---@field certificate? string the client's, in PEM, where the server has `tls.client_ca`
 
 ---What `authorize` may say behind `true`.
 ---@class websocket.acceptance

@@ -226,6 +226,7 @@ fn each_third_party_crate_has_its_seam() {
     for (name, places) in [
         ("mlua", &["lua/", "lib.rs"][..]),
         ("native_tls", &["net/tls.rs", "net/tls/"]),
+        ("openssl::", &["net/tls/openssl.rs"]),
         ("flate2", &["protocol/deflate.rs"]),
         ("httparse", &["handshake/", "net/proxy/http_connect.rs"]),
         ("getaddrinfo", &["net/resolve.rs"]),

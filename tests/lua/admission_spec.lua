@@ -309,18 +309,6 @@ describe("a server", function()
     end)
   end)
 
-  it("says that the TLS library does not ask for certificates", function()
-    local tls = {
-      certificate = program.path("chain.pem"),
-      key = program.path("chain.key"),
-      client_ca = program.path("root.pem"),
-    }
-    local handle, problem, code = websocket.listen({ tls = tls }, function() end)
-    assert.is_nil(handle)
-    assert.truthy(problem:find("client_ca", 1, true), problem)
-    assert.equal(websocket.ERROR_SSL_INVALID_USER_DATA, code)
-  end)
-
   describe("answers what asks for no WebSocket", function()
     it("with 426 without a function for it", function()
       serve()

@@ -90,13 +90,16 @@ ec_key selfsigned.key
 openssl req -new -x509 -config ca.cnf -days 30 -key selfsigned.key \
     -subj "/CN=Test selfsigned" -addext "subjectAltName=DNS:selfsigned.localhost" -out selfsigned.pem
 
-# client NAME ISSUER
+# client NAME ISSUER [FROM UNTIL]
 client() {
     ec_key "$1.key"
-    sign "$1" "$2" "extendedKeyUsage=clientAuth" "$now" "$later"
+    sign "$1" "$2" "extendedKeyUsage=clientAuth" "${3:-$now}" "${4:-$later}"
 }
 client client root
 client impostor stranger
+client client-expired root "$(day -20)" "$(day -10)"
+client client-chain intermediate
+cat client-chain.pem intermediate.pem > client-whole.pem
 
 # The client's key in the other forms that keys come in.
 openssl ec -in client.key -out client-sec1.key
@@ -106,6 +109,7 @@ openssl rsa -traditional -in client-rsa.key -out client-rsa-pkcs1.key
 openssl pkcs8 -topk8 -in client.key -passout pass:secret -out client-encrypted.key
 openssl pkcs12 -export -in client.pem -inkey client.key -passout pass:secret -out client.p12
 openssl pkcs12 -export -in client.pem -inkey client.key -passout pass: -out client-open.p12
+openssl pkcs12 -export -in chain.pem -inkey chain.key -passout pass:secret -out chain.p12
 
 # pin FILE: SHA-256 of its SubjectPublicKeyInfo, by openssl's own reading of it.
 pin() {

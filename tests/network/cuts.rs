@@ -20,7 +20,7 @@ use crate::{
     alone::{in_own_process, threads_and_descriptors},
     certificates::path,
     peers::{Cut, GENEROUS, reactor},
-    tls::{nginx, own_server_for},
+    tls::{nginx, own_server_for, server_of_tls_1_2},
 };
 
 /// When a silent peer is given up.
@@ -33,12 +33,13 @@ fn every_cut_ends_in_an_error_and_leaves_nothing() {
         &[],
         || {
             let nginx = nginx();
-            let own = (own_server_for("rsa"), Forward::All);
+            let own = (own_server_for("rsa"), Forward::FirstFlight);
+            let old = (server_of_tls_1_2(), Forward::All);
             let foreign = nginx.iter().map(|nginx| {
                 let address = SocketAddr::from((Ipv4Addr::LOCALHOST, nginx.tls));
                 (address, Forward::FirstFlight)
             });
-            let servers: Vec<_> = foreign.chain([own]).collect();
+            let servers: Vec<_> = foreign.chain([own, old]).collect();
             // This makes what is kept, a connector, before the count.
             let lengths: Vec<_> = servers
                 .iter()

@@ -1,7 +1,7 @@
 //! TLS against nginx, against our own server, and against servers that are none.
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     process::Command,
     sync::OnceLock,
@@ -299,8 +299,12 @@ fn the_lowest_version_can_be_raised() {
         min_version: Some(version.into()),
         ..trusting()
     };
-    connect(address.port(), "rsa.localhost", &at_least("1.2")).expect("our server speaks 1.2");
-    let message = refusal(address.port(), "rsa.localhost", &at_least("1.3"));
+    for version in ["1.2", "1.3"] {
+        connect(address.port(), "rsa.localhost", &at_least(version)).expect(version);
+    }
+    let old = server_of_tls_1_2().port();
+    connect(old, "rsa.localhost", &at_least("1.2")).expect("it speaks that");
+    let message = refusal(old, "rsa.localhost", &at_least("1.3"));
     assert!(message.contains("protocol version"), "{message}");
     let Some(nginx) = nginx() else { return };
     let answer = whoami(nginx.tls, "rsa.localhost", &at_least("1.3"));
@@ -458,6 +462,7 @@ fn our_own_server_takes_the_same_forms() {
         ("rsa.pem", "rsa.key", "rsa.localhost"),
         ("ecdsa.pem", "ecdsa.key", "ecdsa.localhost"),
         ("chain.pem", "chain.key", "chain.localhost"),
+        ("chain.p12", "", "chain.localhost"),
     ] {
         let address = own_server(certificate, key);
         let mut stream = connect(address.port(), host, &trusting()).expect(host);
@@ -468,6 +473,11 @@ fn our_own_server_takes_the_same_forms() {
         assert_eq!(answer.expect("it echoes"), b"hello");
     }
     acceptor(text("rsa.pem"), text("rsa.key")).expect("text is as good");
+    for password in ["guess", "sec\0ret"] {
+        let error = acceptor(path("chain.p12"), password).expect_err(password);
+        assert_eq!(error.code(), SocketError::SslInvalidUserData, "{error:?}");
+        assert!(error.to_string().contains("PKCS#12"), "{error}");
+    }
     for (certificate, key) in [
         ("rsa.pem", "ecdsa.key"),
         ("rsa.pem", "client-rsa.key"),
@@ -483,6 +493,13 @@ fn acceptor(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Acce
     Acceptor::new(certificate, key, None::<&str>, &mut reactor(GENEROUS))
 }
 
+/// One that wants certificates by the issuers of a file.
+fn acceptor_asking(client_ca: &str) -> Result<Acceptor, Error> {
+    let (certificate, key) = (path("rsa.pem"), path("rsa.key"));
+    let reactor = &mut reactor(GENEROUS);
+    Acceptor::new(certificate, key, Some(path(client_ca)), reactor)
+}
+
 /// An echo server over TLS with one of the certificates.
 pub fn own_server_for(name: &str) -> SocketAddr {
     own_server(&format!("{name}.pem"), &format!("{name}.key"))
@@ -490,19 +507,42 @@ pub fn own_server_for(name: &str) -> SocketAddr {
 
 /// An echo server over TLS, each connection on a thread of its own.
 fn own_server(certificate: &str, key: &str) -> SocketAddr {
-    let acceptor = acceptor(path(certificate), path(key)).expect("the files are good");
+    let key = match key {
+        "" => b"secret".to_vec(),
+        file => path(file),
+    };
+    let acceptor = acceptor(path(certificate), key).expect("the files are good");
+    accept_each(move |socket| drop(echo_once(&acceptor, socket)))
+}
+
+/// A server that speaks TLS 1.2 at most, and says nothing in it.
+pub fn server_of_tls_1_2() -> SocketAddr {
+    let identity = native_tls::Identity::from_pkcs8(&content("rsa.pem"), &content("rsa.key"));
+    let acceptor = native_tls::TlsAcceptor::builder(identity.expect("the files are good"))
+        .max_protocol_version(Some(native_tls::Protocol::Tlsv12))
+        .build()
+        .expect("the key is the certificate's");
+    accept_each(move |socket| {
+        if let Ok(mut stream) = acceptor.accept(socket) {
+            let _ = io::copy(&mut stream, &mut io::sink());
+        }
+    })
+}
+
+/// Listens, and serves each client on a thread of its own.
+fn accept_each(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
     thread::spawn(move || {
         for socket in listener.incoming().flatten() {
-            let acceptor = acceptor.clone();
-            thread::spawn(move || echo_once(&acceptor, socket));
+            let serve = serve.clone();
+            thread::spawn(move || serve(socket));
         }
     });
     address
 }
 
-fn echo_once(acceptor: &Acceptor, socket: std::net::TcpStream) -> Result<(), Error> {
+fn echo_once(acceptor: &Acceptor, socket: TcpStream) -> Result<(), Error> {
     socket.set_nonblocking(true).expect("a socket");
     let socket = mio::net::TcpStream::from_std(socket);
     let mut reactor = reactor(GENEROUS);
@@ -510,6 +550,39 @@ fn echo_once(acceptor: &Acceptor, socket: std::net::TcpStream) -> Result<(), Err
     let message = exchange(&mut stream, &mut reactor, b"", |bytes| !bytes.is_empty())?;
     exchange(&mut stream, &mut reactor, &message, |_| false)?;
     Ok(())
+}
+
+#[test]
+fn our_own_server_says_what_is_wrong_with_a_client() {
+    let acceptor = acceptor_asking("root.pem").expect("the files are good");
+    for (options, words) in [
+        (trusting(), "the client has shown no certificate"),
+        (
+            identified("impostor.pem", "impostor.key"),
+            "the certificate of the client has none of `tls.client_ca` as its issuer",
+        ),
+        (
+            identified("client-expired.pem", "client-expired.key"),
+            "the certificate of the client has expired",
+        ),
+    ] {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let acceptor = acceptor.clone();
+        let server = thread::spawn(move || {
+            let (socket, _) = listener.accept().expect("one client comes");
+            socket.set_nonblocking(true).expect("a socket");
+            let socket = mio::net::TcpStream::from_std(socket);
+            acceptor.accept(socket, &mut reactor(GENEROUS)).map(drop)
+        });
+        whoami(port, "rsa.localhost", &options).expect_err(words);
+        let error = server.join().expect("no panic").expect_err(words);
+        assert!(matches!(error, Error::Tls(TlsError::Handshake(_))));
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let unlike = acceptor_asking("rsa.key").expect_err("a key is no issuer");
+    assert_eq!(unlike.code(), SocketError::SslInvalidUserData, "{unlike:?}");
+    assert!(unlike.to_string().contains("'client_ca'"), "{unlike}");
 }
 
 #[test]
@@ -623,7 +696,7 @@ fn first_flight(server: &mut TcpStream) -> Vec<u8> {
 
 #[test]
 fn an_alert_is_read_although_the_answer_to_what_stands_before_it_cannot_be_written() {
-    let server = own_server("rsa.pem", "rsa.key");
+    let server = server_of_tls_1_2();
     let refusing = serve(move |mut client| {
         let mut hello = [0; 4096];
         let count = client.read(&mut hello).expect("a client comes");

@@ -1,13 +1,16 @@
 //! What the TLS library says, as errors of ours and in plain words.
 
-use std::{error::Error as _, fmt, io};
+use std::{error, fmt, io};
 
 use crate::error::{Error, Stage, TlsError};
+
+/// Who a server shakes hands with, in words.
+pub(super) const CLIENT: &str = "the client";
 
 /// Why a handshake with `peer` failed. `end` is the socket's own error, which not every library
 /// hands on.
 pub(super) fn of_handshake(
-    error: &native_tls::Error,
+    error: &(dyn error::Error + 'static),
     end: Option<&io::Error>,
     peer: &str,
 ) -> Error {
@@ -25,7 +28,7 @@ pub(super) fn of_handshake(
 }
 
 /// The socket's error in an error of the TLS library.
-fn io_cause(error: &native_tls::Error) -> Option<&io::Error> {
+fn io_cause<'a>(error: &'a (dyn error::Error + 'static)) -> Option<&'a io::Error> {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(cause) = cause.downcast_ref() {
@@ -74,6 +77,8 @@ impl Verdict {
             Verdict::Expired => "has expired",
             Verdict::NotYetValid => "is not yet valid",
             Verdict::NotValidNow => "has expired, or is not yet valid",
+            Verdict::SelfSigned if peer == CLIENT => "is self-signed",
+            Verdict::UnknownIssuer if peer == CLIENT => "has none of `tls.client_ca` as its issuer",
             Verdict::SelfSigned => "is self-signed: `tls.ca` can name it, if it is to be trusted",
             Verdict::UnknownIssuer => {
                 "has an unknown issuer: `tls.ca` can name it, if it is to be trusted"
@@ -99,6 +104,9 @@ fn in_plain_words(text: &str, peer: &str) -> String {
     }
     if says("alert protocol version") || says("unsupported protocol") || says("no protocols") {
         return Verdict::NothingInCommon.words(peer);
+    }
+    if says("did not return a certificate") {
+        return format!("{peer} has shown no certificate");
     }
     if says("wrong version number") {
         return Verdict::NoTls.words(peer);

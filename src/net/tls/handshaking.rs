@@ -9,7 +9,7 @@ use std::{
 use mio::{Interest, net::TcpStream};
 use native_tls::{HandshakeError, MidHandshakeTlsStream};
 
-use super::{TlsStream, failure, wire::Wire};
+use super::{TlsStream, failure, serving, session::Stop, wire::Wire};
 use crate::{
     error::{Error, Stage},
     net::{Reactor, SOCKET, Stream},
@@ -20,7 +20,7 @@ pub(super) fn whole(
     mut socket: TcpStream,
     reactor: &mut Reactor,
     peer: Cow<'static, str>,
-    begin: impl FnOnce(Wire) -> Result<native_tls::TlsStream<Wire>, HandshakeError<Wire>>,
+    begin: impl FnOnce(Wire) -> Result<TlsStream, Stop<Unfinished>>,
 ) -> Result<Stream, Error> {
     let failed = |error| Error::Io(Stage::Tls, error);
     let both = Interest::READABLE | Interest::WRITABLE;
@@ -53,18 +53,25 @@ pub enum Step {
 /// A TLS handshake that is under way.
 #[derive(Debug)]
 pub struct Handshaking {
-    unfinished: MidHandshakeTlsStream<Wire>,
+    unfinished: Unfinished,
     /// Why the socket ended.
     end: Arc<OnceLock<io::Error>>,
     /// In words.
     peer: Cow<'static, str>,
 }
 
+/// The same for the library that makes it.
+#[derive(Debug)]
+pub(super) enum Unfinished {
+    Dialed(MidHandshakeTlsStream<Wire>),
+    Accepted(serving::Unfinished),
+}
+
 impl Handshaking {
     pub(super) fn begin(
         socket: TcpStream,
         peer: Cow<'static, str>,
-        begin: impl FnOnce(Wire) -> Result<native_tls::TlsStream<Wire>, HandshakeError<Wire>>,
+        begin: impl FnOnce(Wire) -> Result<TlsStream, Stop<Unfinished>>,
     ) -> Result<Step, Error> {
         let end = Arc::default();
         let begun = begin(Wire::new(socket, Arc::clone(&end)));
@@ -77,27 +84,54 @@ impl Handshaking {
     ///
     /// As of what has begun it.
     pub fn go_on(self) -> Result<Step, Error> {
-        Self::after(self.unfinished.handshake(), self.end, self.peer)
+        Self::after(self.unfinished.go_on(), self.end, self.peer)
     }
 
     fn after(
-        result: Result<native_tls::TlsStream<Wire>, HandshakeError<Wire>>,
+        result: Result<TlsStream, Stop<Unfinished>>,
         end: Arc<OnceLock<io::Error>>,
         peer: Cow<'static, str>,
     ) -> Result<Step, Error> {
         match result {
-            Ok(mut session) => {
-                session.get_mut().establish();
-                Ok(Step::Done(Stream::tls(TlsStream { session })))
+            Ok(mut stream) => {
+                stream.wire_mut().establish();
+                Ok(Step::Done(Stream::tls(stream)))
             }
-            Err(HandshakeError::WouldBlock(unfinished)) => Ok(Step::Waits(Self {
+            Err(Stop::Blocks(unfinished)) => Ok(Step::Waits(Self {
                 unfinished,
                 end,
                 peer,
             })),
-            Err(HandshakeError::Failure(error)) => {
-                Err(failure::of_handshake(&error, end.get(), &peer))
-            }
+            Err(Stop::Failed(error)) => Err(failure::of_handshake(&*error, end.get(), &peer)),
         }
+    }
+}
+
+impl Unfinished {
+    fn go_on(self) -> Result<TlsStream, Stop<Self>> {
+        match self {
+            Unfinished::Dialed(handshake) => dialed(handshake.handshake()),
+            Unfinished::Accepted(handshake) => accepted(serving::go_on(handshake)),
+        }
+    }
+}
+
+/// How far a handshake of native-tls has come, with which we dial.
+pub(super) fn dialed(
+    result: Result<native_tls::TlsStream<Wire>, HandshakeError<Wire>>,
+) -> Result<TlsStream, Stop<Unfinished>> {
+    match result {
+        Ok(session) => Ok(TlsStream::Dialed(session)),
+        Err(error) => Err(Stop::from(error).map(Unfinished::Dialed)),
+    }
+}
+
+/// How far a handshake has come that somebody began with us.
+pub(super) fn accepted(
+    result: Result<serving::Accepted, Stop<serving::Unfinished>>,
+) -> Result<TlsStream, Stop<Unfinished>> {
+    match result {
+        Ok(session) => Ok(TlsStream::Accepted(session)),
+        Err(stop) => Err(stop.map(Unfinished::Accepted)),
     }
 }

@@ -15,7 +15,7 @@ use super::failure::copy;
 
 /// The socket as the TLS library sees it.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(in crate::net) struct Wire {
     socket: TcpStream,
     /// The peer's end of the stream was read.
     ended: bool,
