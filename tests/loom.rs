@@ -202,7 +202,9 @@ fn the_latest_overtakes_nothing_that_was_sent_before_it() {
             desk.send(2, is_small);
             desk.send_latest(b"a", 3);
             let taken = worker.join().expect("the worker does not panic");
-            assert!(taken == [2, 3] || taken == [1, 2, 3], "{taken:?}");
+            // The first one may be overtaken, replaced or neither.
+            let others: Vec<u8> = taken.iter().copied().filter(|it| *it != 1).collect();
+            assert_eq!(others, [2, 3], "{taken:?}");
         });
     }
 }
