@@ -9,6 +9,7 @@ local websocket = require("websocket")
 local sides = require("sides")
 
 local SIZES = { 0, 1, 62, 125, 126, 1000, 5000, 70000 }
+local HEAD = 40 -- more than a message has besides
 local BYTES = 8e6 -- of messages to all, for all of them together
 
 local Crowd = {}
@@ -198,7 +199,7 @@ function Crowd:broadcast(size)
   local options = { type = R:upto(2), slow = R:pick({ "wait", "wait", "drop" }), except = {} }
   local due, excepted = {}, {}
   for connection, client in pairs(self.members) do
-    if connection:buffered() + size > self.limit then
+    if connection:buffered() + size + HEAD > self.limit then
       return false
     elseif R:once_in(10) then
       excepted[#excepted + 1] = client.endpoint
@@ -215,7 +216,9 @@ function Crowd:broadcast(size)
   local number, message = own:draft(size, options.type)
   local count = self.server:broadcast(message, options)
   if count > #due or options.slow == "wait" and count < #due then
-    journal.fail(("a broadcast to %d went to %d"):format(#due, count))
+    local text = "a broadcast (%s, key %s, %d of %d bytes) to %d went to %d"
+    local key = tostring(options.latest)
+    journal.fail(text:format(options.slow, key, size, self.limit, #due, count))
   end
   for _, endpoint in ipairs(due) do
     own:settle(number, count == #due and "taken" or "unsure", endpoint)

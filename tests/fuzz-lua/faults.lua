@@ -145,10 +145,14 @@ faults.can_starve = HOST ~= nil
 -- Calls `call` while one allocation of it fails.
 function faults.starve(R, call)
   local nth = R:upto(R:pick({ 5, 40, 300 }))
-  HOST.starve(nth)
-  local ok, problem = pcall(call)
-  local failed = HOST.feed()
-  if failed then
+  local failed = false
+  -- From the inside: a protected call takes memory itself.
+  local ok, problem = pcall(function()
+    HOST.starve(nth)
+    call()
+    failed = HOST.feed()
+  end)
+  if HOST.feed() or failed then
     ledger.injection("allocation " .. nth)
   end
   return ok, problem

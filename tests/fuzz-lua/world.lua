@@ -103,6 +103,9 @@ end
 
 function world.hold(list, handle, endpoint)
   ledger.watch(handle, endpoint and endpoint.name or "a handle")
+  if world.is_over then
+    return -- of one that was accepted, the first event may come only now
+  end
   list[#list + 1] = { handle, endpoint }
   if #list > HELD then
     local oldest = table.remove(list, 1)
