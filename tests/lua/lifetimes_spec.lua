@@ -187,7 +187,8 @@ end
 for _ = 1, 20 do
   connect()
 end
-while ended < 1000 do
+-- What so many at once, and the allocators, take and keep.
+while ended < 4000 do
   websocket.wait()
 end
 local before = resident()
