@@ -6,6 +6,9 @@ local objects = native.objects
 
 local leaks = {}
 
+-- Under Wine there is a /proc, too, but not of this process.
+local is_unix = package and package.config:sub(1, 1) == "/"
+
 --- Objects have metatables with names and methods; a timer of coroutines has neither.
 local function describe(object)
   local metatable = getmetatable(object)
@@ -18,7 +21,7 @@ local function describe(object)
 end
 
 local function read(path)
-  local file = io and io.open(path, "r")
+  local file = is_unix and io and io.open(path, "r")
   local content = file and file:read("*a")
   if file then
     file:close()
