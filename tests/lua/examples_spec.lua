@@ -28,13 +28,12 @@ local function lines_of(path, runner)
   return lines
 end
 
--- An example that goes on until it is stopped, with the address that it prints.
-local function start(arguments)
-  local command = "echo $$; exec timeout -k 1 60 %s examples/%s 2>&1"
-  local output = assert(io.popen(command:format(interpreter(), arguments), "r"))
+-- A program that goes on until it is stopped, with the address that it prints.
+local function start_program(command)
+  local output = assert(io.popen(("echo $$; exec timeout -k 1 60 %s 2>&1"):format(command), "r"))
   local pid = output:read("*l")
   local line = output:read("*l")
-  local url = line and line:match("^listening at (.*)$")
+  local url = line and line:match("listening at (%S+)")
   return {
     url = assert(url, line),
     stop = function()
@@ -42,6 +41,10 @@ local function start(arguments)
       output:close()
     end,
   }
+end
+
+local function start(arguments)
+  return start_program(("%s examples/%s"):format(interpreter(), arguments))
 end
 
 local function write(path, text)
@@ -120,15 +123,14 @@ describe("the example", function()
     }, lines)
   end)
 
-  -- The tests that an example has of its own.
-  local function assert_tested(folder, count)
-    local lines = lines_of(folder .. " --output=plainTerminal", "$(command -v busted)")
-    assert.equal(("+"):rep(count), lines[1], table.concat(lines, "\n"))
-    assert.matches(("^%d successes / 0 failures / 0 errors"):format(count), lines[2])
-  end
-
-  it("busted, a game and its tests", function()
-    assert_tested("busted", 7)
+  describe("has tests of its own:", function()
+    for folder, count in pairs({ busted = 7, jsonrpc = 10, love = 8 }) do
+      it(folder, function()
+        local lines = lines_of(folder .. " --output=plainTerminal", "$(command -v busted)")
+        assert.equal(("+"):rep(count), lines[1], table.concat(lines, "\n"))
+        assert.matches(("^%d successes / 0 failures / 0 errors"):format(count), lines[2])
+      end)
+    end
   end)
 
   it("jsonrpc", function()
@@ -138,11 +140,9 @@ describe("the example", function()
       "add needs two numbers",
       "no such method: divide",
     }, lines_of("jsonrpc/main.lua"))
-    assert_tested("jsonrpc", 10)
   end)
 
   it("love", function()
-    assert_tested("love", 8)
     if not jit or not program.installed("love") then
       pending("needs LÖVE, whose Lua is LuaJIT")
       return
@@ -167,6 +167,83 @@ describe("the example", function()
     connection:disconnect()
     watcher:wait("DISCONNECTED")
     relay.stop()
+  end)
+
+  -- The client that a page would be.
+  local function open_page(url)
+    local page = recorder.new()
+    local params = { headers = { Origin = url } }
+    page.connection = websocket.connect(url:gsub("^http", "ws"), params, page.callback)
+    page:wait("CONNECTED")
+    return page
+  end
+
+  local function wait_for_news(page, text)
+    clock.drive(function()
+      local messages = page:messages()
+      return messages[1] and messages[#messages]:find(text, 1, true)
+    end, recorder.step, text)
+  end
+
+  local function get_page(url)
+    return peer.run("curl --silent --fail --max-time 20 " .. url, recorder.step)
+  end
+
+  it("nvim", function()
+    if not jit or not program.installed("nvim") then
+      pending("needs Neovim, whose Lua is LuaJIT")
+      return
+    end
+    local name = os.tmpname()
+    local address = name .. ".nvim"
+    write(name, "the first line\n")
+    local command = "timeout -k 1 60 nvim --clean --headless --listen %s "
+      .. "-c 'luafile examples/nvim/preview.lua' %s 2>&1"
+    local editor = assert(io.popen(command:format(address, name), "r"))
+    local function ask(what)
+      return peer.run(("nvim --server %s %s 2>&1"):format(address, what), recorder.step)
+    end
+    clock.drive(function()
+      return ask("--remote-expr '6 * 7'"):find("^42")
+    end, recorder.step, "the editor", 60)
+    local said = ask([[--remote-expr 'execute("Preview")']])
+    local url = said:match("listening at (%S+)")
+    assert.is_truthy(url, said)
+    assert.matches("<script>", get_page(url))
+
+    local page = open_page(url)
+    wait_for_news(page, '"the first line"')
+    ask([[--remote-send 'ggOa \ and a "<Esc>']])
+    wait_for_news(page, [["a \\ and a \"\nthe first line"]])
+    ask("--remote-send ':setfiletype html<CR>'")
+    wait_for_news(page, '"html":true')
+    ask("--remote-send ':Preview!<CR>'")
+    page:wait("DISCONNECTED")
+    assert.equal(1001, page:find("DISCONNECTED").code)
+    ask("--remote-send ':qall!<CR>'")
+    assert.is_nil(editor:read("*a"):match("E%d+: .*")) -- what was typed is there, but no error
+    editor:close()
+    os.remove(name)
+  end)
+
+  it("mpv", function()
+    if _VERSION ~= "Lua 5.2" or not program.installed("mpv") then
+      pending("needs mpv, whose Lua is 5.2")
+      return
+    end
+    local player = start_program(
+      "mpv --no-config --idle=yes --vo=null --ao=null --volume=40 --script=examples/mpv/remote.lua"
+    )
+    assert.matches('<button value="pause">', get_page(player.url))
+    local page = open_page(player.url)
+    wait_for_news(page, '"pause":false')
+    page.connection:send("pause", { type = websocket.DATA_TYPE_TEXT })
+    wait_for_news(page, '"pause":true')
+    page.connection:send("quit")
+    page.connection:send("louder")
+    wait_for_news(page, '"volume":45')
+    player.stop()
+    page:wait("DISCONNECTED")
   end)
 
   describe("preview.lua", function()
@@ -228,11 +305,7 @@ describe("the example", function()
     end)
 
     it("tells the page of a change", function()
-      local page = recorder.new()
-      local url = example.url:gsub("^http", "ws")
-      local connection =
-        websocket.connect(url, { headers = { Origin = example.url } }, page.callback)
-      page:wait("CONNECTED")
+      local page = open_page(example.url)
       get("/")
       assert.equal(0, page:count("MESSAGE"))
       write(directory .. "/shown/index.html", "<h1>second</h1>")
@@ -240,7 +313,7 @@ describe("the example", function()
       assert.same({ "reload" }, page:messages())
       local _, _, content = get("/")
       assert.matches("^<h1>second</h1>", content)
-      connection:disconnect()
+      page.connection:disconnect()
       page:wait("DISCONNECTED")
     end)
   end)
