@@ -85,6 +85,9 @@ end
 
 function Reader.meta() end
 
+--- Its name stands for a type where it is used.
+function Reader.generic() end
+
 --- "function owner.name(a, b) end": a function of the class that the local variable stands for.
 function Reader:add_function(owner, separator, name, arguments)
   local class = assert(self.owners[owner], owner .. " is no class's variable")

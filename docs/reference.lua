@@ -126,6 +126,24 @@ Misuse of the module's own functions raises a string, at the line of the caller.
 browser-style objects raises a table:]],
     names = { "Exception" },
   },
+  {
+    name = "testing",
+    title = "The kit for tests",
+    intro = [[
+What `require("websocket.testing")` gives, after `require("websocket")`. The
+[guide](../guides/testing.md) says how a test is made of it.]],
+    names = {
+      "testing",
+      "testing.options",
+      "testing.script",
+      "testing.server",
+      "testing.client",
+      "testing.trouble",
+      "testing.direction",
+      "testing.relay",
+      "testing.clock",
+    },
+  },
 }
 
 local ESCAPES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;" }
@@ -139,6 +157,12 @@ local function short(name)
   return (name:gsub("^websocket%.", ""))
 end
 
+--- Where a class or an alias is on its page: `testing.server` is a function, `testing-server` is
+--- what it returns.
+function reference.anchor(name)
+  return (short(name):gsub("%.", "-"))
+end
+
 local Page = {}
 Page.__index = Page
 
@@ -150,10 +174,11 @@ end
 
 --- A type as code, in which the names of others lead to them.
 function Page:type(text)
-  local linked = escape(text):gsub("websocket%.([%w_]+)", function(name)
+  local linked = escape(text):gsub("websocket%.([%w_.]+)", function(name)
     local page = self.homes[name]
     local target = page == self.name and "" or (page or "") .. ".html"
-    return page and ('<a href="%s#%s">%s</a>'):format(target, name, name) or nil
+    local link = ('<a href="%s#%s">%s</a>'):format(target, reference.anchor(name), name)
+    return page and link or nil
   end)
   return "<code>" .. linked .. "</code>"
 end
@@ -185,7 +210,7 @@ local function call_of(owner, entry)
 end
 
 function Page:call(class, variable, entry)
-  local id = short(class.name) .. "." .. entry.name
+  local id = reference.anchor(class.name) .. "." .. entry.name
   self:add("### " .. code(call_of(variable, entry)) .. (" {#%s}"):format(id), "", entry.text, "")
   for _, param in ipairs(entry.params) do
     self:item(code(param.name), param.type .. (param.optional and "?" or ""), param.text)
@@ -207,7 +232,14 @@ local VARIABLES = {
   ReconnectingWebSocket = "socket",
   signal = "signal",
   WebSocketServer = "server",
+  ["testing.server"] = "server",
+  ["testing.client"] = "client",
+  ["testing.relay"] = "relay",
+  ["testing.clock"] = "clock",
 }
+
+--- The classes whose functions are a table that is required.
+local TABLES = { websocket = "Members", testing = "Functions" }
 
 function reference.is_constant(field)
   return field.name:find("^[A-Z][A-Z_0-9]+$") ~= nil and field.type:find("^%-?%d+$") ~= nil
@@ -242,7 +274,7 @@ local NUMBERED = { CloseCode = true, SocketError = true, ReadyState = true }
 
 function Page:class(class)
   local name = short(class.name)
-  self:add(("## %s {#%s}"):format(name == "websocket" and "Members" or name, name), "")
+  self:add(("## %s {#%s}"):format(TABLES[name] or name, reference.anchor(class.name)), "")
   if class.text ~= "" then
     self:add(class.text, "")
   end
@@ -254,7 +286,7 @@ function Page:class(class)
   end
   for _, field in ipairs(class.fields) do
     if NUMBERED[name] or not (name == "websocket" and reference.is_constant(field)) then
-      self:field(name, field)
+      self:field(reference.anchor(class.name), field)
     end
   end
   for _, entry in ipairs(class.functions) do
@@ -264,7 +296,8 @@ end
 
 function Page:alias(alias)
   local name = short(alias.name)
-  self:add(("## %s {#%s}"):format(name, name), "", self:type(alias.type), "")
+  local anchor = reference.anchor(alias.name)
+  self:add(("## %s {#%s}"):format(name, anchor), "", self:type(alias.type), "")
   if alias.text ~= "" then
     self:add(alias.text, "")
   end
@@ -355,8 +388,14 @@ function reference.read(path)
   return text
 end
 
+--- The annotations of what is public.
+function reference.library()
+  local main = reference.read("library/websocket.lua")
+  return main .. reference.read("library/websocket/testing.lua")
+end
+
 local function write(folder)
-  for name, text in pairs(reference.render(reference.read("library/websocket.lua"))) do
+  for name, text in pairs(reference.render(reference.library())) do
     local file = assert(io.open(folder .. "/" .. name .. ".md", "w"))
     file:write(text)
     file:close()

@@ -61,8 +61,8 @@ function testing.clock() end
 
 ---A server that a test scripts.
 ---@class websocket.testing.server
----@field url string
----@field port integer
+---@field url string where clients connect to: "ws://127.0.0.1:PORT", or wss:// with `params.tls`
+---@field port integer the one that it has chosen
 ---@field clients websocket.testing.client[] all that have connected, in order
 ---@field requests websocket.asked[] all that have asked to connect, in order
 local server = {}
@@ -90,6 +90,7 @@ function server:allow() end
 ---@field reset? boolean by a reset, and not by the end of the stream
 ---@field stalled? boolean nothing passes, not even the end
 
+---What happens to the bytes of both directions.
 ---@class websocket.testing.trouble: websocket.testing.direction
 ---@field to_server? websocket.testing.direction what is different for the bytes of clients
 ---@field to_client? websocket.testing.direction what is different for the bytes of the server
@@ -124,7 +125,7 @@ function server:is_over() end
 ---A client, as the server sees it.
 ---@class websocket.testing.client
 ---@field connection websocket.connection the server's side
----@field request websocket.request
+---@field request websocket.request what it asked to connect with
 ---@field messages string[] all that have come, in order
 ---@field types (1|2)[] their DATA_TYPE_*
 ---@field closed? websocket.event the data of DISCONNECTED
@@ -192,24 +193,29 @@ function client:delay(ms) end
 ---@param trouble? websocket.testing.trouble
 function client:network(trouble) end
 
+---Whether the server may still send to it.
 ---@return boolean
 function client:is_open() end
 
 ---A network in front of a server.
 ---@class websocket.testing.relay
----@field url string
----@field port integer
+---@field url string where clients connect to, instead of to the server's own
+---@field port integer the one that it has chosen
 local relay = {}
 
----@param trouble? websocket.testing.trouble
+---As a testing server's.
+---@param trouble? websocket.testing.trouble nil: none
 function relay:network(trouble) end
 
+---As a testing server's.
 ---@param how? "end"|"reset"
 function relay:drop(how) end
 
+---As a testing server's.
 ---@param how? "end"|"reset"
 function relay:down(how) end
 
+---The end of `down`, at the same address.
 function relay:up() end
 
 ---Drops all connections, and is gone.
@@ -223,7 +229,8 @@ local clock = {}
 ---@param ms number
 function clock:advance(ms) end
 
----@return number ms as `websocket.now()`
+---The time, which is also `websocket.now()`'s while the clock stands still.
+---@return number ms
 function clock:now() end
 
 ---How long until something is due; nil: nothing waits.

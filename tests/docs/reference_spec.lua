@@ -7,7 +7,7 @@ local lfs = require("lfs")
 local reference = require("reference")
 local websocket = require("websocket")
 
-local LIBRARY = book.read("library/websocket.lua")
+local LIBRARY = reference.library()
 
 -- All files of a folder whose name ends so, as one text.
 local function sources(folder, ending)
@@ -46,7 +46,7 @@ describe("the reference", function()
       local field = line:match("^%-%-%-@field ([%w_]+)")
       local id
       if declared then
-        class = declared:gsub("^websocket%.", "")
+        class = declared:gsub("^websocket%.", ""):gsub("%.", "-")
         id = class
       elseif variable then
         variables[variable] = class
@@ -66,7 +66,7 @@ describe("the reference", function()
   it("has every param and every result of a function in its entry", function()
     for _, class in ipairs(annotations.read(LIBRARY).classes) do
       for _, entry in ipairs(class.functions) do
-        local id = class.name:gsub("^websocket%.", "") .. "." .. entry.name
+        local id = reference.anchor(class.name) .. "." .. entry.name
         local _, ends = site:find(("{#%s}\n"):format(id), 1, true)
         local section = site:sub(ends, (site:find("\n#", ends, true)))
         for _, param in ipairs(entry.params) do
@@ -115,6 +115,36 @@ describe("the reference", function()
         assert.is_truthy(site:find(entry, 1, true), entry)
       end
     end
+  end)
+
+  it("has every function of the kit for tests", function()
+    local testing = require("websocket.testing")
+    -- What the kit's own files ask of each other.
+    local internal = { new = true, push = true, set = true, cancel = true }
+    internal.set_trouble, internal.resets = true, true
+    local count = 0
+    local function check(owner, members)
+      for name in pairs(members) do
+        if not name:find("^_") and not internal[name] then
+          count = count + 1
+          assert.is_truthy(has_entry(owner .. "." .. name), owner .. "." .. name)
+        end
+      end
+    end
+    check("testing", testing)
+    testing.case(function()
+      local server = testing.server()
+      local relay, clock = testing.relay(server.url), testing.clock()
+      local connection = websocket.connect(server.url, nil, function() end)
+      local client = server:accept()
+      local objects = { server = server, client = client, relay = relay, clock = clock }
+      for name, object in pairs(objects) do
+        check("testing-" .. name, getmetatable(object).__index)
+      end
+      clock:release()
+      connection:disconnect()
+    end)
+    assert.is_true(count > 35, "found only " .. count)
   end)
 
   it("has every key that the module takes", function()
