@@ -215,6 +215,46 @@ websocket.run()
   prints = "You said: hello\n",
 }
 
+surroundings.jsonrpc = {
+  before = ("package.path = %q .. package.path\n"):format(
+    require("lfs").currentdir() .. "/examples/jsonrpc/?.lua;"
+  ) .. MODULE .. [[
+local json, jsonrpc = require("dkjson"), require("jsonrpc")
+local methods = {}
+function methods.log(params)
+  assert(params[1] == "hello")
+end
+function methods.add(params)
+  return params[1] + params[2]
+end
+function methods.divide()
+  error({ code = 1, message = "by nothing" })
+end
+local server, pong = websocket.WebSocketServer({}), nil
+server.onconnection = function(client)
+  local function send(text)
+    client:send(text)
+  end
+  local rpc = jsonrpc.new({ send = send, json = json, methods = methods })
+  client.onmessage = function(event)
+    rpc:receive(event.data)
+  end
+  client.onclose = function()
+    server:close()
+  end
+  rpc:request("ping", nil, function(result)
+    pong = result
+  end)
+end
+local url = server.url
+]],
+  after = [[
+websocket.run()
+assert(pong == "pong", pong)
+]],
+  prints = "3\nby nothing\n",
+}
+
 surroundings.defold = {
   before = "websocket = require('websocket')\n",
   after = [[
