@@ -36,6 +36,29 @@ websocket.run()
   prints = "welcome\n401: Which token do you have?\n",
 }
 
+-- It has no end, and its port may be somebody's.
+surroundings.echo = {
+  before = MODULE .. [[
+local print, listen, run = function() end, websocket.listen, websocket.run
+local listening
+function websocket.listen(params, callback)
+  assert(params.port == 8080)
+  listening = assert(listen({}, callback))
+  return listening
+end
+function websocket.run()
+  local connection = assert(websocket.open(listening.url))
+  connection:send("hello")
+  io.write(assert(connection:receive(20000)), "\n")
+  connection:disconnect()
+  listening:close()
+  run()
+end
+]],
+  after = "",
+  prints = "hello\n",
+}
+
 surroundings.nvim_server = {
   host = "nvim",
   before = MODULE .. [[
