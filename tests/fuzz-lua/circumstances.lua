@@ -24,7 +24,13 @@ function actions.finalizer(R, depth, own)
   own = own or world.stream("finalizer")
   local function finalize()
     journal.note("finalizer")
-    actions.act(own, math.max(depth, 1) + 1)
+    local before = world.in_finalizer
+    world.in_finalizer = true
+    local ok, problem = pcall(actions.act, own, math.max(depth, 1) + 1)
+    world.in_finalizer = before
+    if not ok then
+      error(problem, 0)
+    end
   end
   if newproxy then
     getmetatable(newproxy(true)).__gc = finalize

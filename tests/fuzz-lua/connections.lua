@@ -92,7 +92,7 @@ function actions.disconnect(R, _, connection, endpoint)
   if not ok or before == "closing" or before == "closed" then
     return
   elseif not endpoint.lingers then
-    endpoint:leave(code, reason)
+    endpoint:leave(code, reason, world.in_finalizer)
   elseif before == "connecting" then
     endpoint.gave_up = true
   end

@@ -13,6 +13,7 @@ local ledger = {
 }
 
 local by_name = {} -- endpoints
+local made = 0 -- how many
 
 -- Connections and callbacks, to see that nothing holds them in the end.
 local watched = setmetatable({}, { __mode = "k" })
@@ -51,7 +52,8 @@ end
 
 -- `foreign`: its peer sends what nobody here wrote.
 function ledger.endpoint(kind, foreign)
-  local name = kind .. #ledger.endpoints + 1
+  made = made + 1 -- at once: a finalizer may want one, too
+  local name = kind .. made
   local endpoint = setmetatable({
     name = name,
     foreign = foreign or false,
@@ -155,13 +157,21 @@ function Endpoint:check_alive(event)
   elseif self.refused then
     self:broken(event .. " of a connection that was refused")
   elseif self.left and event ~= "DISCONNECTED" then
-    self:broken(event .. " after disconnect")
+    if not self.left.is_overheard then
+      self:broken(event .. " after disconnect")
+    end
+    self.left.is_overheard = false
   end
 end
 
--- Disconnected for good: one more event is due.
-function Endpoint:leave(code, reason)
-  self.left = { code = tonumber(code or 1000), reason = tostring(reason or "") }
+-- Disconnected for good: one more event is due. By a finalizer: besides one that was on its way
+-- to its callback, in whose preparation it ran.
+function Endpoint:leave(code, reason, in_finalizer)
+  self.left = {
+    code = tonumber(code or 1000),
+    reason = tostring(reason or ""),
+    is_overheard = in_finalizer,
+  }
 end
 
 -- A server of ours asks whether to let it in.

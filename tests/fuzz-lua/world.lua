@@ -17,6 +17,7 @@ local world = {
   objects = {},
   certificates = nil, -- the directory of those for servers, if there is one
   socket_path = "", -- what the paths of Unix sockets begin with
+  in_finalizer = false,
   is_over = false, -- nothing new is begun
   is_closing = false, -- the script has come to its end
   actions = {}, -- by name: function(R, depth)
