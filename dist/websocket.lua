@@ -111,12 +111,14 @@ local function version_of(path)
   local function imports(symbol)
     return content:find("\0" .. symbol .. "\0", 1, true)
   end
-  if imports("lua_objlen") then
+  if imports("lua_pcall") then
     return "5.1"
-  elseif imports("lua_rotate") then
-    return imports("lua_newuserdatauv") and "5.4 or 5.5" or "5.3"
+  elseif not imports("lua_pcallk") then
+    return nil
+  elseif imports("lua_newuserdatauv") then
+    return "5.4 or 5.5"
   end
-  return imports("lua_rawlen") and "5.2" or nil
+  return imports("lua_rotate") and "5.3" or "5.2"
 end
 
 --- Why a library that is there could not be loaded, in words that help.
