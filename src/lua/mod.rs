@@ -120,8 +120,41 @@ unsafe extern "C-unwind" fn luaopen_websocket(lua: *mut lua_State) -> c_int {
     if let Err(results) = unsafe { slots::fill(lua) } {
         return results;
     }
-    // SAFETY: Lua gives a C function room for 20 values.
-    unsafe { luaopen(lua) }
+    // SAFETY: Lua gives a C function room for 20 values, and no frame here has a destructor.
+    unsafe {
+        #[cfg(any(feature = "lua54", feature = "lua55"))]
+        check_version(lua);
+        luaopen(lua)
+    }
+}
+
+/// Raises an error in a Lua that is not the one which this library is built for. Lua 5.4 and 5.5
+/// open each other's files, for the functions have the same names; the registry has another index.
+/// Any other pair lacks a function that we refer to.
+///
+/// # Safety
+///
+/// `lua` must have room for a value; no frame between it and this one may have a destructor.
+#[cfg(all(feature = "module", any(feature = "lua54", feature = "lua55")))]
+unsafe fn check_version(lua: *mut lua_State) {
+    let (version, refusal) = if cfg!(feature = "lua54") {
+        (
+            504.0,
+            c"websocket cannot be opened: it is built for Lua 5.4, this program runs Lua 5.5",
+        )
+    } else {
+        (
+            505.0,
+            c"websocket cannot be opened: it is built for Lua 5.5, this program runs Lua 5.4",
+        )
+    };
+    // SAFETY: these functions have looked the same since Lua 5.4; the caller vouches for the rest.
+    unsafe {
+        if ffi::lua_version(lua) != version {
+            ffi::lua_pushstring(lua, refusal.as_ptr());
+            ffi::lua_error(lua);
+        }
+    }
 }
 
 /// Leaves the module table on the stack.

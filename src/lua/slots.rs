@@ -107,13 +107,13 @@ slots_with! {
 #[cfg(feature = "lua54")]
 slots_with! {
     luaL_loadbufferx lua_callk lua_newuserdatauv lua_pcallk lua_rawgetp lua_rawsetp lua_rotate
-    lua_tointegerx lua_tonumberx lua_tothread
+    lua_tointegerx lua_tonumberx lua_tothread lua_version
 }
 
 #[cfg(feature = "lua55")]
 slots_with! {
     luaL_loadbufferx lua_callk lua_newuserdatauv lua_pcallk lua_rawgetp lua_rawsetp lua_rotate
-    lua_tointegerx lua_tonumberx lua_tothread
+    lua_tointegerx lua_tonumberx lua_tothread lua_version
 }
 
 /// The Lua that this library is built for.
