@@ -8,6 +8,8 @@ pub enum Readiness {
     /// Nothing.
     #[default]
     Unknown,
+    /// It takes something, and has nothing that it had not before.
+    Room,
     /// It may have more, or take more.
     Ready,
     /// The same, and behind what it has is its end: no event will tell of that again.
@@ -17,9 +19,12 @@ pub enum Readiness {
 impl Readiness {
     /// As a poll has told.
     pub fn of(event: &Event) -> Self {
-        match event.is_read_closed() || event.is_error() {
-            true => Readiness::Ended,
-            false => Readiness::Ready,
+        if event.is_read_closed() || event.is_error() {
+            Readiness::Ended
+        } else if event.is_readable() {
+            Readiness::Ready
+        } else {
+            Readiness::Room
         }
     }
 }
@@ -48,8 +53,17 @@ impl Condition {
     }
 
     /// Something was reported, or it is worth while to ask.
+    ///
+    /// Room is no news where there was room already. On Windows mio tells of it again after every
+    /// read that would block: who read then, in vain, would never sleep. Where room was missing,
+    /// TLS may have had to write before it could read.
     pub fn heed(&mut self, readiness: Readiness) {
-        if readiness != Readiness::Unknown {
+        let is_news = match readiness {
+            Readiness::Unknown => false,
+            Readiness::Room => !self.writable,
+            Readiness::Ready | Readiness::Ended => true,
+        };
+        if is_news {
             self.readable = true;
             self.writable = true;
             self.reads_to_the_end |= readiness == Readiness::Ended;
