@@ -19,10 +19,10 @@ use crate::{
 /// Among what ends the host's sleep, beside the queue's wake-ups and the lent socket.
 const ALARM: Token = Token(2);
 
-/// So many sleeps within such a time are many: to lend what it has for nothing costs a worker a hundredth
+/// So many sleeps within such a time are many: to lend what it has for nothing costs a worker a thousandth
 /// of that.
 const FAST: u32 = 4;
-const WINDOW: Duration = Duration::from_millis(8);
+const WINDOW: Duration = Duration::from_millis(32);
 
 pub(super) struct Rest {
     pub sleep: RefCell<Sleep>,

@@ -4,8 +4,8 @@
 //! message and to send one. So where a server has one worker, a host that waits, and is woken time
 //! and again, goes the rounds itself, and sleeps in the worker's poll: it asks for them, and the thread
 //! has that poll watch the host's, lets go of the worker and stands by. When the host has slept there in
-//! vain for a [`LEASE`], or gone no round for as long, the thread takes the worker back: an idle server
-//! is always its thread's.
+//! vain for a [`LEASE`], or gone no round for some milliseconds, the thread takes the worker back: an idle
+//! server is always its thread's.
 //!
 //! The worker stands behind a lock, which orders all that either does with it. The thread holds it
 //! also while it sleeps in the poll, so nobody else gets at a worker that is not lent. A round that
@@ -27,6 +27,10 @@ use crate::{desk::Board, link::LEASE, workers::Workers};
 
 /// How long a host goes a round before it looks what there is to deliver.
 const ROUND: Duration = Duration::from_millis(1);
+
+/// How often the thread looks whether the host still goes rounds: longer than one takes, with what there
+/// is to deliver of it.
+const ABSENCE: Duration = Duration::from_millis(4);
 
 /// A worker, and who has it.
 pub(super) struct Rounds {
@@ -122,7 +126,7 @@ impl Rounds {
         self.lent.store(true, Ordering::Relaxed);
         self.workers.events().notify();
         let mut seat = loop {
-            thread::park_timeout(LEASE);
+            thread::park_timeout(ABSENCE);
             if self.driven.swap(false, Ordering::Relaxed) {
                 continue;
             }
