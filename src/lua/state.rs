@@ -181,8 +181,31 @@ unsafe fn main_thread(lua: *mut lua_State) -> *mut lua_State {
 unsafe extern "C-unwind" fn release(lua: *mut lua_State) -> c_int {
     // SAFETY: the metatable is out of scripts' reach, so argument 1 is the userdata made in
     // `push_block`.
-    unsafe { drop_state(ffi::lua_touserdata(lua, 1).cast()) };
+    unsafe {
+        drop_state(ffi::lua_touserdata(lua, 1).cast());
+        #[cfg(feature = "lua51")]
+        keep_block(lua);
+    }
     0
+}
+
+/// Keeps the block for those who still call our functions. A Lua 5.1 that closes in the middle of a
+/// collection makes it white before it calls this, though functions that were marked already refer to
+/// it (`GCTM` in lgc.c); a finalizer of a script that goes on with the collection would have it freed.
+/// What is stored in the registry is looked at again.
+///
+/// # Safety
+///
+/// [`release`] is running.
+#[cfg(feature = "lua51")]
+unsafe fn keep_block(lua: *mut lua_State) {
+    // SAFETY: a C function has room for two values. It may raise where there is no memory, with
+    // nothing left undone but this.
+    unsafe {
+        ffi::lua_pushlightuserdata(lua, ffi::lua_touserdata(lua, 1));
+        ffi::lua_pushvalue(lua, 1);
+        ffi::lua_rawset(lua, ffi::LUA_REGISTRYINDEX);
+    }
 }
 
 /// The end of an update: nobody but it has the state any more, if the anchor was finalized meanwhile.
