@@ -1,8 +1,8 @@
 //! The host's handle on a connection, which its worker holds too.
 //!
 //! A connection is a [`Desk`], which both touch at any time, and a [`Seat`], which one of them
-//! holds: the open connection itself, behind a lock. Lock order: the seat, then one of the desk's
-//! staging, latest, recycler and stats, or the queue of events.
+//! holds: the open connection itself, behind a lock. Lock order: a server's worker, the seat, then one
+//! of the desk's staging, latest, recycler and stats, or the queue of events.
 
 mod sending;
 

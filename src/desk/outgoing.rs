@@ -182,7 +182,7 @@ impl Outgoing {
 
     /// Whether nothing waits, by loads of the one total order: see [`Doorbell`](super::Doorbell).
     pub fn is_empty(&self) -> bool {
-        self.staging.is_empty() && self.commands.is_empty() && self.latest.is_empty()
+        !self.others_wait() && self.latest.is_empty()
     }
 
     /// The worker takes what waits, in the order in which the host sent it, for as long as `taker`

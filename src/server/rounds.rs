@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::worker::{Over, Woken, Worker};
+use super::worker::{Over, Polled, Worker};
 use crate::{desk::Board, link::LEASE, workers::Workers};
 
 /// How long a host goes a round before it looks what there is to deliver.
@@ -125,19 +125,20 @@ impl Rounds {
         self.driven.store(true, Ordering::Relaxed);
         self.lent.store(true, Ordering::Relaxed);
         self.workers.events().notify();
-        let mut seat = loop {
+        let seat = loop {
             thread::park_timeout(ABSENCE);
             if self.driven.swap(false, Ordering::Relaxed) {
                 continue;
             }
             match self.worker.try_lock() {
-                Ok(seat) => break seat,
+                Ok(seat) => break Some(seat),
                 // The host is at it.
                 Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Poisoned(_)) => return None,
+                Err(TryLockError::Poisoned(_)) => break None,
             }
         };
         self.lent.store(false, Ordering::Relaxed);
+        let mut seat = seat?;
         if let Some(worker) = &mut *seat {
             // It was registered before.
             let _ = worker.unwatch_host();
@@ -171,12 +172,15 @@ impl Rounds {
     /// The host has sent all that it has for now: writes it, if the worker is lent.
     pub fn write(&self) {
         if self.are_lent() {
-            self.with_worker(|worker| {
-                self.driven.store(true, Ordering::Relaxed);
-                worker.heed_board(Some(Instant::now() + ROUND));
-                worker.finish_round();
-            });
+            self.with_worker(|worker| self.go_on(worker));
         }
+    }
+
+    /// The host's part of a round that needs no poll.
+    fn go_on(&self, worker: &mut Worker) {
+        self.driven.store(true, Ordering::Relaxed);
+        worker.heed_board(Some(Instant::now() + ROUND));
+        worker.finish_round();
     }
 
     /// None: the thread has the worker, or it is over.
@@ -192,29 +196,25 @@ impl Rounds {
 
     fn sleep_with(&self, worker: &mut Worker, left: Option<Duration>) -> io::Result<Slept> {
         let events = self.workers.events();
-        self.driven.store(true, Ordering::Relaxed);
-        let until = || Some(Instant::now() + ROUND);
         // What is pushed by this thread need not wake it.
         events.disarm();
-        worker.heed_board(until());
-        worker.finish_round();
+        self.go_on(worker);
         events.arm();
         if !events.is_empty() {
             return Ok(Slept::Here);
         }
         let due = worker.rest(false);
         let sleep = [left, due, Some(LEASE)].into_iter().flatten().min();
-        let woken = worker.wait(sleep)?;
+        let polled = worker.wait(sleep)?;
         events.disarm();
-        if woken == Woken::Time && sleep == Some(LEASE) {
+        let tells_host = worker.heed_poll(Some(Instant::now() + ROUND));
+        self.go_on(worker);
+        if polled == Polled::Nothing && sleep == Some(LEASE) {
             self.driven.store(false, Ordering::Relaxed);
             self.lent.store(false, Ordering::Relaxed);
         }
-        let tells_host = worker.heed_poll(until());
-        worker.heed_board(until());
-        worker.finish_round();
-        Ok(match woken {
-            Woken::Signal => Slept::UntilSignal,
+        Ok(match polled {
+            Polled::Interrupted => Slept::UntilSignal,
             _ if tells_host => Slept::UntilPoll,
             _ => Slept::Here,
         })

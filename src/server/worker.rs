@@ -64,11 +64,13 @@ pub(super) struct Worker {
 
 /// What has ended a worker's sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Woken {
+pub(super) enum Polled {
     /// The poll has something to tell.
     Events,
-    Time,
-    Signal,
+    /// The time was over.
+    Nothing,
+    /// A signal came.
+    Interrupted,
 }
 
 /// Why a worker goes no more rounds.
@@ -86,7 +88,7 @@ pub(super) enum Over {
 struct Round {
     /// Those that have more to do, in order.
     again: Vec<usize>,
-    /// Those that were rung: empty, but for its room.
+    /// Those that were rung, and had no turn for that yet.
     rung: Vec<usize>,
     /// Something was written: its host may be sending more.
     wrote: bool,
@@ -111,19 +113,19 @@ impl Worker {
         }
     }
 
-    /// Sleeps for so long at most. What ended that.
-    pub fn wait(&mut self, sleep: Option<Duration>) -> io::Result<Woken> {
-        match self.poll.poll(&mut self.events, sleep) {
+    /// Sleeps for so long at most. What ended that: from then on nobody needs to wake it.
+    pub fn wait(&mut self, sleep: Option<Duration>) -> io::Result<Polled> {
+        let polled = match self.poll.poll(&mut self.events, sleep) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 self.events.clear();
-                return Ok(Woken::Signal);
+                Polled::Interrupted
             }
-            result => result?,
-        }
-        Ok(match self.events.is_empty() {
-            true => Woken::Time,
-            false => Woken::Events,
-        })
+            Err(error) => return Err(error),
+            Ok(()) if self.events.is_empty() => Polled::Nothing,
+            Ok(()) => Polled::Events,
+        };
+        self.post.board.answer(&mut self.round.rung);
+        Ok(polled)
     }
 
     /// Looks after those that the poll has told of. True: the host's poll is one. Whoever cannot have
@@ -145,9 +147,10 @@ impl Worker {
 
     /// Looks after those that were rung, and those that have more to do.
     pub fn heed_board(&mut self, until: Option<Instant>) {
+        // A host that goes the round itself has rung since the last sleep.
+        self.post.board.answer(&mut self.round.rung);
         let mut rung = mem::take(&mut self.round.rung);
         let again = mem::take(&mut self.round.again);
-        self.post.board.answer(&mut rung);
         for key in rung.drain(..) {
             match Token(key) {
                 WAKE => self.look_at_post(),
