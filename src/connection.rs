@@ -221,7 +221,7 @@ impl Connection {
         let mut guard = match self.take_seat_soon() {
             Taken::Seat(guard) => guard,
             // The host is at a turn, and wakes us if there is more to do than it does itself.
-            Taken::Busy => return Ok(WorkerTurn::Sleep(Some(LEASE))),
+            Taken::Busy => return Ok(WorkerTurn::Sleep(Pause::within(LEASE))),
             Taken::Poisoned => return Ok(WorkerTurn::Broken),
         };
         let Some(seat) = guard.get_mut() else {
@@ -234,15 +234,15 @@ impl Connection {
             return Ok(seat.map_or(WorkerTurn::Broken, WorkerTurn::Over));
         }
         let lease = seat.look_after(own, hosts)?;
-        let deadline = seat.link.deadline();
-        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let attention = match attention {
             Attention::Soon => Some(LEASE),
             Attention::WhenWritable | Attention::UntilRung => None,
             Attention::Never => Some(Duration::ZERO),
         };
-        let sleep = [attention, lease, left].into_iter().flatten().min();
-        Ok(WorkerTurn::Sleep(sleep))
+        Ok(WorkerTurn::Sleep(Pause {
+            within: [attention, lease].into_iter().flatten().min(),
+            deadline: seat.link.deadline(),
+        }))
     }
 
     /// The worker gives the connection up: nobody drives it any more.
@@ -254,12 +254,38 @@ impl Connection {
 /// What came of a worker's turn.
 #[derive(Debug)]
 pub enum WorkerTurn {
-    /// Nothing to do for so long, unless something wakes the worker; forever, if `None`.
-    Sleep(Option<Duration>),
+    /// Nothing to do for so long, unless something wakes the worker.
+    Sleep(Pause),
     /// The connection is over: this is left of it.
     Over(Box<Seat>),
     /// A panic of ours has left the connection half changed: it is over.
     Broken,
+}
+
+/// How long there is nothing to do: until the first of these, forever if there is none. Who has many
+/// connections need not ask for the time after each turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Pause {
+    /// So long.
+    pub within: Option<Duration>,
+    /// Until then.
+    pub deadline: Option<Instant>,
+}
+
+impl Pause {
+    fn within(time: Duration) -> Self {
+        Self {
+            within: Some(time),
+            deadline: None,
+        }
+    }
+
+    /// How long it is from now.
+    pub fn left(self) -> Option<Duration> {
+        let left = |at: Instant| at.saturating_duration_since(Instant::now());
+        let deadline = self.deadline.map(left);
+        [self.within, deadline].into_iter().flatten().min()
+    }
 }
 
 /// What came of the turn of a connection that is one of many.

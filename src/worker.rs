@@ -93,7 +93,7 @@ impl Worker {
         let mut readiness = Readiness::Unknown;
         loop {
             match self.attend(&mut readiness) {
-                Ok(WorkerTurn::Sleep(timeout)) => match self.sleep(timeout) {
+                Ok(WorkerTurn::Sleep(pause)) => match self.sleep(pause.left()) {
                     Ok(told) => readiness = readiness.max(told),
                     Err(error) => return self.failed(error),
                 },

@@ -13,7 +13,7 @@ use super::{batch::Batch, members::Membership};
 use crate::{
     accept::Guest,
     config::Limits,
-    connection::{Connection, ConnectionId, ShortTurn, WorkerTurn},
+    connection::{Connection, ConnectionId, Pause, ShortTurn, WorkerTurn},
     error::{Error, Stage},
     established::Established,
     event::{End, Event, EventQueue, Request},
@@ -94,7 +94,7 @@ pub(super) struct Member {
 pub(super) enum Turned {
     /// Nothing to do for so long. For no time: until all others had their turns.
     Sleeps {
-        within: Option<Duration>,
+        pause: Pause,
         /// Its host may be sending more.
         wrote: bool,
     },
@@ -176,7 +176,7 @@ impl Member {
         }));
         let end = match turn {
             Ok(Ok(ShortTurn { turn, wrote })) => match turn {
-                WorkerTurn::Sleep(within) => return Turned::Sleeps { within, wrote },
+                WorkerTurn::Sleep(pause) => return Turned::Sleeps { pause, wrote },
                 WorkerTurn::Over(seat) => {
                     let mut arrivals = Vec::new();
                     let closed = seat.link.end(&connection.desk, &mut arrivals);

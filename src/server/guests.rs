@@ -60,9 +60,8 @@ impl Worker {
             let progress = catch_unwind(AssertUnwindSafe(|| guest.go_on(&house.entrance)));
             match progress.unwrap_or(Progress::Gone) {
                 Progress::Waits => {
-                    let left = guest.until().saturating_duration_since(Instant::now());
-                    // None left: it is looked after once more, in a moment.
-                    return self.sleep(key, Some(left.max(Duration::from_nanos(1))));
+                    let until = guest.until();
+                    return self.look_again(key, until);
                 }
                 Progress::Asks(request) => self.decide(key, request),
                 Progress::Upgraded(stream, received) => return self.open(key, stream, received),

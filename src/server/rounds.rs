@@ -19,14 +19,15 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, Thread},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::worker::{Over, Polled, Worker};
 use crate::{desk::Board, link::LEASE, workers::Workers};
 
-/// How long a host goes a round before it looks what there is to deliver.
-const ROUND: Duration = Duration::from_millis(1);
+/// How many connections a host writes to before it looks what there is to deliver: for about a
+/// millisecond.
+const ROUND: usize = 256;
 
 /// How often the thread looks whether the host still goes rounds: longer than one takes, with what there
 /// is to deliver of it.
@@ -112,8 +113,8 @@ impl Rounds {
             if let Err(error) = worker.wait(sleep) {
                 return Over::Failed(error);
             }
-            worker.heed_poll(None);
-            worker.heed_board(None);
+            worker.heed_poll();
+            worker.heed_board(usize::MAX);
             worker.finish_round();
         }
         Over::Done
@@ -179,7 +180,7 @@ impl Rounds {
     /// The host's part of a round that needs no poll.
     fn go_on(&self, worker: &mut Worker) {
         self.driven.store(true, Ordering::Relaxed);
-        worker.heed_board(Some(Instant::now() + ROUND));
+        worker.heed_board(ROUND);
         worker.finish_round();
     }
 
@@ -207,7 +208,7 @@ impl Rounds {
         let sleep = [left, due, Some(LEASE)].into_iter().flatten().min();
         let polled = worker.wait(sleep)?;
         events.disarm();
-        let tells_host = worker.heed_poll(Some(Instant::now() + ROUND));
+        let tells_host = worker.heed_poll();
         self.go_on(worker);
         if polled == Polled::Nothing && sleep == Some(LEASE) {
             self.driven.store(false, Ordering::Relaxed);

@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     accept::Guest,
+    connection::Pause,
     error::{Error, Stage},
     event::End,
     link::{LEASE, Readiness},
@@ -37,8 +38,9 @@ use crate::{
     workers::Workers,
 };
 
-/// How many sockets are looked at in one round.
-const MAX_READY: usize = 256;
+/// How many sockets are looked at in one round: of so many connections, what was read for them is
+/// still in the processor's cache when the host that went the round answers.
+const MAX_READY: usize = 32;
 
 /// The first key of a client, behind the tokens of the poll.
 const FIRST_KEY: usize = HOST.0 + 1;
@@ -128,9 +130,8 @@ impl Worker {
         Ok(polled)
     }
 
-    /// Looks after those that the poll has told of. True: the host's poll is one. Whoever cannot have
-    /// its turn until `until` is left to the next round.
-    pub fn heed_poll(&mut self, until: Option<Instant>) -> bool {
+    /// Looks after those that the poll has told of. True: the host's poll is one.
+    pub fn heed_poll(&mut self) -> bool {
         let mut tells_host = false;
         let events = mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
@@ -138,29 +139,32 @@ impl Worker {
                 WAKE => {}
                 LISTENER => self.door.knock(),
                 HOST => tells_host = true,
-                Token(key) => self.attend(key, Readiness::of(event), until),
+                Token(key) => self.attend(key, Readiness::of(event)),
             }
         }
         self.events = events;
         tells_host
     }
 
-    /// Looks after those that were rung, and those that have more to do.
-    pub fn heed_board(&mut self, until: Option<Instant>) {
+    /// Looks after those that were rung, and those that have more to do: after `most` of either. The
+    /// others are left to the next round.
+    pub fn heed_board(&mut self, most: usize) {
         // A host that goes the round itself has rung since the last sleep.
         self.post.board.answer(&mut self.round.rung);
         let mut rung = mem::take(&mut self.round.rung);
-        let again = mem::take(&mut self.round.again);
-        for key in rung.drain(..) {
+        let mut again = mem::take(&mut self.round.again);
+        for key in rung.drain(..rung.len().min(most)) {
             match Token(key) {
                 WAKE => self.look_at_post(),
-                Token(key) => self.attend(key, Readiness::Unknown, until),
+                Token(key) => self.attend(key, Readiness::Unknown),
             }
         }
-        for key in again {
-            self.attend(key, Readiness::Unknown, until);
+        for key in again.drain(..again.len().min(most)) {
+            self.attend(key, Readiness::Unknown);
         }
         self.round.rung = rung;
+        again.append(&mut self.round.again);
+        self.round.again = again;
     }
 
     /// The end of a round: who is due, who waits at the door, and what the host is to be told.
@@ -180,7 +184,8 @@ impl Worker {
     /// this sleeps, for a moment only after something was written.
     pub fn rest(&mut self, may_send_more: bool) -> Option<Duration> {
         let is_attentive = mem::take(&mut self.round.wrote) && may_send_more;
-        if !self.round.again.is_empty() || !self.post.board.rest(is_attentive) {
+        let has_more = !self.round.again.is_empty() || !self.round.rung.is_empty();
+        if has_more || !self.post.board.rest(is_attentive) {
             return Some(Duration::ZERO);
         }
         let due = self.deadlines.first().map(|(due, _)| due);
@@ -289,26 +294,26 @@ impl Worker {
 
     fn attend_due(&mut self) {
         let now = Instant::now();
+        // Who has no time left, or is due again by then, comes once more in the next round.
+        let mut keys = Vec::new();
         while let Some((due, id)) = self.deadlines.first()
             && due <= now
         {
             self.deadlines.cancel(id);
-            self.attend(id as usize, Readiness::Unknown, None);
+            keys.push(id as usize);
+        }
+        for key in keys {
+            self.attend(key, Readiness::Unknown);
         }
     }
 
-    /// Gives a client a turn, in the next round if it is late by then.
-    fn attend(&mut self, key: usize, told: Readiness, until: Option<Instant>) {
-        let is_late = until.is_some_and(|until| Instant::now() >= until);
+    /// Gives a client a turn.
+    fn attend(&mut self, key: usize, told: Readiness) {
         match self.clients.get_mut(&key) {
             Some(Client::Member(member)) => {
                 member.readiness = member.readiness.max(told);
-                match is_late {
-                    true => self.round.again.push(key),
-                    false => self.attend_member(key),
-                }
+                self.attend_member(key);
             }
-            Some(Client::Guest { .. }) if is_late => self.round.again.push(key),
             Some(Client::Guest { .. }) => self.attend_guest(key),
             // It has ended since.
             None => {}
@@ -324,27 +329,31 @@ impl Worker {
         };
         let (registry, queue) = (self.poll.registry(), self.workers.events());
         match member.turn(key, registry, queue, &mut self.batch) {
-            Turned::Sleeps { within, wrote } => {
+            Turned::Sleeps { pause, wrote } => {
                 self.round.wrote |= wrote;
-                self.sleep(key, within);
+                self.sleep(key, pause);
             }
             Turned::Ended(end) => self.end(key, end),
         }
     }
 
     /// A connection has nothing to do for so long.
-    pub fn sleep(&mut self, key: usize, within: Option<Duration>) {
-        match within {
-            None => {}
-            Some(Duration::ZERO) => self.round.again.push(key),
-            Some(within) => {
-                let at = Instant::now() + within;
-                // A look before there is anything to do costs less than to set it anew each time.
-                if self.deadlines.due(key as u64).is_none_or(|due| at < due) {
-                    self.deadlines.cancel(key as u64);
-                    self.deadlines.set(key as u64, at);
-                }
-            }
+    fn sleep(&mut self, key: usize, pause: Pause) {
+        let later = match pause.within {
+            Some(Duration::ZERO) => return self.round.again.push(key),
+            within => within.map(|within| Instant::now() + within),
+        };
+        if let Some(at) = [later, pause.deadline].into_iter().flatten().min() {
+            self.look_again(key, at);
+        }
+    }
+
+    /// A client is to be looked after at that time, or sooner.
+    pub fn look_again(&mut self, key: usize, at: Instant) {
+        // A look before there is anything to do costs less than to set it anew each time.
+        if self.deadlines.due(key as u64).is_none_or(|due| at < due) {
+            self.deadlines.cancel(key as u64);
+            self.deadlines.set(key as u64, at);
         }
     }
 
