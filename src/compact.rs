@@ -53,15 +53,28 @@ impl Deref for CompactBytes {
     }
 }
 
-/// Copies to the front of `target`. Blocks of a constant size are faster than a call of memcpy.
+/// Copies to the front of `target`. Two blocks of a constant size, which overlap, are faster than a
+/// call of memcpy, and than a loop, of which the compiler makes one.
 #[inline]
 fn copy_short(source: &[u8], target: &mut [u8; MAX_INLINE]) {
-    let (blocks, rest) = source.as_chunks::<16>();
-    for (to, from) in target.as_chunks_mut::<16>().0.iter_mut().zip(blocks) {
+    let target = &mut target[..source.len()];
+    match source.len() {
+        32.. => copy_ends::<32>(source, target),
+        16.. => copy_ends::<16>(source, target),
+        8.. => copy_ends::<8>(source, target),
+        4.. => copy_ends::<4>(source, target),
+        2.. => copy_ends::<2>(source, target),
+        _ => copy_ends::<1>(source, target),
+    }
+}
+
+/// Copies the first `N` bytes and the last: all, of as many or up to twice as many.
+#[inline]
+fn copy_ends<const N: usize>(source: &[u8], target: &mut [u8]) {
+    if let (Some(from), Some(to)) = (source.first_chunk::<N>(), target.first_chunk_mut()) {
         *to = *from;
     }
-    let at = source.len() - rest.len();
-    for (to, from) in target[at..].iter_mut().zip(rest) {
+    if let (Some(from), Some(to)) = (source.last_chunk::<N>(), target.last_chunk_mut()) {
         *to = *from;
     }
 }
