@@ -195,6 +195,11 @@ impl Encoder {
         }
     }
 
+    /// Whether its frames are masked.
+    pub fn is_masked(&self) -> bool {
+        self.masks.is_some()
+    }
+
     /// Appends a frame.
     #[inline]
     pub fn frame(

@@ -51,6 +51,7 @@ use bytes::{Bytes, BytesMut};
 use tungstenite::protocol::frame::coding::Control;
 
 use crate::error::Violation;
+pub use frames::Written;
 pub use payload::Payload;
 
 use reader::{Found, Place, Reader};
@@ -61,6 +62,7 @@ mod close;
 pub mod deflate;
 pub mod extension;
 mod frame;
+mod frames;
 mod payload;
 mod reader;
 pub mod shared;
@@ -228,10 +230,11 @@ impl Protocol {
         self.writer.transmit()
     }
 
-    /// The first `written` bytes of [`transmit`](Protocol::transmit) were written.
+    /// The first `count` bytes of [`transmit`](Protocol::transmit) were written. Returns what that
+    /// is of messages.
     #[inline]
-    pub fn advance(&mut self, written: usize) {
-        self.writer.advance(written);
+    pub fn advance(&mut self, count: usize) -> Written {
+        self.writer.advance(count)
     }
 
     /// Whether [`transmit`](Protocol::transmit) has anything.
@@ -246,8 +249,8 @@ impl Protocol {
         self.reader.payload_received()
     }
 
-    /// Payload bytes that were accepted by `send` and are not yet written. What a Close from the
-    /// peer left unsent stays counted.
+    /// Payload bytes that were accepted by `send` and are not yet written; those of a compressed
+    /// frame are when all of it is. What a Close from the peer left unsent stays counted.
     pub fn buffered(&self) -> usize {
         self.writer.buffered()
     }

@@ -30,6 +30,7 @@ pub struct Framed {
     bytes: Bytes,
     /// The size of the message in it, in bytes.
     payload: usize,
+    is_compressed: bool,
 }
 
 /// Makes frames by one recipe.
@@ -90,6 +91,7 @@ impl Framer {
         Framed {
             bytes: bytes.into(),
             payload: message.len(),
+            is_compressed,
         }
     }
 }
@@ -98,6 +100,11 @@ impl Framed {
     /// The frame.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Whether the frame's payload is not the message as it is.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.is_compressed
     }
 
     /// The size of the message in it, in bytes.

@@ -14,6 +14,7 @@ use super::{
     Kind,
     deflate::Compressor,
     frame::{Encoder, MAX_CONTROL_PAYLOAD, opcode},
+    frames::{Frames, Progress, Written},
     shared::Framed,
 };
 
@@ -40,9 +41,10 @@ const MAX_IDLE: usize = 128 * 1024;
 pub(super) struct Writer {
     encoder: Encoder,
     compressor: Option<Compressor>,
-    /// Frames for the wire; those before `written` are gone.
+    /// Frames for the wire; of these the first `written` bytes are gone.
     out: Frames,
     written: usize,
+    progress: Progress,
     queue: VecDeque<Entry>,
     /// Large messages in the queue.
     large: usize,
@@ -50,13 +52,6 @@ pub(super) struct Writer {
     late_pong: Option<Bytes>,
     close: Close,
     buffered: usize,
-}
-
-/// Encoded frames and the size of the messages in them.
-#[derive(Default)]
-struct Frames {
-    bytes: Vec<u8>,
-    payload: usize,
 }
 
 enum Entry {
@@ -92,6 +87,7 @@ impl Writer {
             compressor,
             out: Frames::default(),
             written: 0,
+            progress: Progress::default(),
             queue: VecDeque::new(),
             large: 0,
             pongs: 0,
@@ -126,15 +122,16 @@ impl Writer {
         if !self.accepts() {
             return;
         }
-        self.buffered += payload.len();
+        let size = payload.len();
+        self.buffered += size;
         let frames = block(&mut self.out, &mut self.queue);
-        frames.payload += payload.len();
         let compressor = self.compressor.as_mut();
         let compressed = compressor.and_then(|it| it.whole(payload));
         let (is_compressed, payload) = compressed.map_or((false, payload), |it| (true, it));
         let out = &mut frames.bytes;
         self.encoder
             .frame(opcode(kind), true, is_compressed, payload, out);
+        frames.count(size, true, is_compressed);
     }
 
     /// Queues a message that is framed already.
@@ -142,8 +139,8 @@ impl Writer {
         if self.accepts() {
             self.buffered += message.payload();
             let frames = block(&mut self.out, &mut self.queue);
-            frames.payload += message.payload();
             frames.bytes.extend_from_slice(message.bytes());
+            frames.count(message.payload(), true, message.is_compressed());
         }
     }
 
@@ -230,25 +227,26 @@ impl Writer {
         &self.out.bytes[self.written..]
     }
 
-    /// The first `count` bytes of `transmit` are written.
+    /// The first `count` bytes of `transmit` are written. Returns what that is of messages.
     #[inline]
-    pub fn advance(&mut self, count: usize) {
+    pub fn advance(&mut self, count: usize) -> Written {
         self.written = self.out.bytes.len().min(self.written + count);
-        let mut released = self.out.payload.min(count);
-        if self.written == self.out.bytes.len() {
-            released = self.out.payload;
-            self.out.bytes.clear();
+        let written = if self.written == self.out.bytes.len() {
             self.written = 0;
             self.pongs = 0;
-        }
-        self.out.payload -= released;
-        self.buffered -= released;
+            self.progress.end(&mut self.out)
+        } else {
+            let is_masked = self.encoder.is_masked();
+            self.progress.reach(self.written, &mut self.out, is_masked)
+        };
+        self.buffered -= written.bytes;
+        written
     }
 
     /// Gives back what an idle connection does not need.
     pub fn trim(&mut self) {
         if self.out.bytes.is_empty() {
-            self.out.bytes = Vec::new();
+            self.out = Frames::default();
         }
         if self.queue.is_empty() {
             self.queue = VecDeque::new();
@@ -351,7 +349,7 @@ impl Writer {
                     compressor.output(),
                     &mut self.out.bytes,
                 );
-                self.out.payload += piece.len();
+                self.out.count(piece.len(), last, true);
                 large.position += piece.len();
                 return last;
             }
@@ -362,21 +360,9 @@ impl Writer {
         let last = piece.len() == rest.len();
         self.encoder
             .frame(opcode, last, false, piece, &mut self.out.bytes);
-        self.out.payload += piece.len();
+        self.out.count(piece.len(), last, false);
         large.position += piece.len();
         last
-    }
-}
-
-impl Frames {
-    /// Takes over other frames, without copying them if there are none yet.
-    fn append(&mut self, frames: Frames) {
-        if self.bytes.is_empty() {
-            *self = frames;
-        } else {
-            self.bytes.extend_from_slice(&frames.bytes);
-            self.payload += frames.payload;
-        }
     }
 }
 
