@@ -15,7 +15,7 @@ use crate::{
     config::Limits,
     handshake::{Refusal, ServerHandshake, ServerRequest},
     net::{
-        Stream, TcpStream,
+        Stream, TcpStream, Want,
         tls::{self, Handshaking},
     },
 };
@@ -144,6 +144,18 @@ impl Guest {
     /// How long it may take for what it is at.
     pub fn until(&self) -> Instant {
         self.until
+    }
+
+    /// What its socket must have for it to go on.
+    pub fn wants(&self) -> Want {
+        match &self.step {
+            Step::Silent(_) | Step::Gone => Want::Bytes,
+            Step::Secures(handshaking) => handshaking.wants(),
+            Step::Asks(asking) | Step::Asked(asking) => asking.stream.wants(Want::Bytes),
+            Step::Replies(asking, _) => asking.stream.wants(Want::Room),
+            Step::Answers(stream, ..) | Step::Leaves(stream, _) => stream.wants(Want::Room),
+            Step::Drains(stream, _) => stream.wants(Want::Bytes),
+        }
     }
 
     /// Its time is over. True: it is to be told so, for which it has a little more.

@@ -121,9 +121,7 @@ impl Worker {
             self.workers.events().trim();
         }
         self.reactor.poll(timeout)?;
-        let events = self.reactor.events().iter();
-        let told = events.filter(|event| event.token() == SOCKET);
-        Ok(told.map(Readiness::of).max().unwrap_or_default())
+        Ok(self.reactor.readiness())
     }
 
     fn over(&mut self, seat: Seat) -> End {

@@ -17,11 +17,11 @@ use std::{
 use mio::{Registry, Token};
 
 use condition::Condition;
-pub use condition::Readiness;
 use credit::Credit;
 pub use lease::{DRIVEN, LEASE, Lease};
 use taker::Taker;
 
+pub use crate::net::Readiness;
 use crate::{
     compact::CompactBytes,
     desk::{Behind, Desk, Parcel, Records, Take, message_cost},

@@ -7,14 +7,15 @@ use std::io::{
 
 use bytes::BytesMut;
 
-use super::{Reactor, Stream};
+use super::{Reactor, Stream, Want};
 use crate::error::Error;
 
 /// Room for a read where the caller has none left.
 const READ_SIZE: usize = 2048;
 
-/// Repeats `call` until it neither would block nor is interrupted by a signal. Meanwhile it
-/// sleeps in `reactor`, where what `call` waits for must be registered.
+/// Repeats `call` until it neither would block nor is interrupted by a signal. It says what it waits
+/// for if it would block. Meanwhile this sleeps in `reactor`, which watches the call's socket as its
+/// [`SOCKET`](super::SOCKET).
 ///
 /// # Errors
 ///
@@ -22,13 +23,13 @@ const READ_SIZE: usize = 2048;
 pub fn retry<T>(
     reactor: &mut Reactor,
     failure: impl FnOnce(io::Error) -> Error,
-    mut call: impl FnMut() -> io::Result<T>,
+    mut call: impl FnMut() -> (io::Result<T>, Want),
 ) -> Result<T, Error> {
     loop {
         match call() {
-            Err(error) if error.kind() == WouldBlock => reactor.wait()?,
-            Err(error) if error.kind() == Interrupted => {}
-            result => return result.map_err(failure),
+            (Err(error), want) if error.kind() == WouldBlock => reactor.wait_for(want)?,
+            (Err(error), _) if error.kind() == Interrupted => {}
+            (result, _) => return result.map_err(failure),
         }
     }
 }
@@ -46,10 +47,14 @@ pub fn write_all(
     let stage = reactor.stage();
     let failure = |error| Error::io(stage, error);
     while !bytes.is_empty() {
-        let written = retry(reactor, failure, || stream.write(bytes))?;
+        let written = retry(reactor, failure, || {
+            (stream.write(bytes), stream.wants(Want::Room))
+        })?;
         bytes = &bytes[written..];
     }
-    retry(reactor, failure, || stream.flush())
+    retry(reactor, failure, || {
+        (stream.flush(), stream.wants(Want::Room))
+    })
 }
 
 /// Appends to `received` what has arrived, at least a byte; 0 is the end of the stream.
@@ -65,5 +70,7 @@ pub fn read_some(
     let stage = reactor.stage();
     let failure = |error| Error::io(stage, error);
     received.reserve(READ_SIZE);
-    retry(reactor, failure, || stream.read(received))
+    retry(reactor, failure, || {
+        (stream.read(received), stream.wants(Want::Bytes))
+    })
 }

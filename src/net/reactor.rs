@@ -11,6 +11,7 @@ use std::{
 
 use mio::{Events, Poll, Registry, Token, Waker};
 
+use super::{Readiness, Want};
 use crate::error::{Error, Stage};
 
 /// The token of wake-ups from other threads.
@@ -80,6 +81,16 @@ impl Reactor {
         self.deadline
     }
 
+    /// Sleeps until [`SOCKET`] may have what a call on it waits for.
+    pub fn wait_for(&mut self, want: Want) -> Result<(), Error> {
+        loop {
+            self.wait()?;
+            if self.readiness().meets(want) {
+                return Ok(());
+            }
+        }
+    }
+
     /// Sleeps until something is ready or the reactor is woken. Spurious returns are allowed:
     /// the caller tries again what could not go on.
     pub fn wait(&mut self) -> Result<(), Error> {
@@ -108,9 +119,10 @@ impl Reactor {
         }
     }
 
-    /// What the last sleep ended with.
-    pub fn events(&self) -> &Events {
-        &self.events
+    /// What the last sleep has told of [`SOCKET`].
+    pub fn readiness(&self) -> Readiness {
+        let told = self.events.iter().filter(|event| event.token() == SOCKET);
+        told.map(Readiness::of).max().unwrap_or_default()
     }
 
     fn check(&self) -> Result<(), Error> {

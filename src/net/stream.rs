@@ -9,7 +9,7 @@ use bytes::{BufMut, BytesMut};
 use mio::{Interest, Registry, Token, net::TcpStream};
 use socket2::SockRef;
 
-use super::tls::TlsStream;
+use super::{Want, tls::TlsStream};
 use crate::error::TlsError;
 
 /// Room that a read makes where the caller left none.
@@ -83,6 +83,15 @@ impl Stream {
             target_vendor = "apple",
         ));
         by_edges && matches!(self.transport, Transport::Plain(_))
+    }
+
+    /// What a call waits for that would block, and would wait for `want` without encryption: TLS may
+    /// have to write before it can read, and the other way round.
+    pub fn wants(&self, want: Want) -> Want {
+        match &self.transport {
+            Transport::Plain(_) => want,
+            Transport::Tls(stream) => stream.wants(),
+        }
     }
 
     /// Writes as much as the transport takes. After `WouldBlock` the next call must begin

@@ -23,7 +23,7 @@ use mio::net::TcpStream;
 use native_tls::{Protocol, TlsConnector};
 
 use super::{
-    Reactor, Stream,
+    Reactor, Stream, Want,
     credentials::{self, invalid},
     offload::Pool,
     pins::{self, Pin},
@@ -112,6 +112,11 @@ impl TlsStream {
 
     pub(super) fn flush(&mut self) -> io::Result<()> {
         of_either!(self, session => session.flush()).map_err(failure::of_session)
+    }
+
+    /// What the last call waits for, if it would block.
+    pub(super) fn wants(&self) -> Want {
+        self.wire().wants()
     }
 
     /// The peer may be gone, or take nothing more: there is nobody left to tell.

@@ -14,7 +14,7 @@ use super::{
     Cut, Trouble, Way,
     lane::{Lane, Next},
 };
-use crate::net::TcpStream;
+use crate::net::{TcpStream, Want};
 
 /// How often a turn reads and writes, before others have theirs.
 const STEPS: usize = 16;
@@ -31,6 +31,8 @@ pub(super) struct Pair {
     pub port: u16,
     to_server: Lane,
     to_client: Lane,
+    /// Whether the server, and the client, took nothing last time.
+    full: [bool; 2],
 }
 
 /// What comes of a turn.
@@ -60,6 +62,7 @@ impl Pair {
             port,
             to_server: Lane::default(),
             to_client: Lane::default(),
+            full: [false; 2],
         })
     }
 
@@ -72,6 +75,14 @@ impl Pair {
             registry.register(socket, token, both)?;
         }
         Ok(())
+    }
+
+    /// What the socket must have, of the server or of the client, for a turn to be of use.
+    pub fn wants(&self, sink: Way) -> Want {
+        match self.full[sink as usize] {
+            true => Want::Room,
+            false => Want::Bytes,
+        }
     }
 
     pub fn set(&mut self, way: Way, trouble: Trouble) {
@@ -120,7 +131,9 @@ impl Pair {
             Way::ToServer => (&mut self.to_server, &self.server),
             Way::ToClient => (&mut self.to_client, &self.client),
         };
-        match write(lane, sink, now) {
+        let written = write(lane, sink, now);
+        self.full[way as usize] = matches!(written, Err(Stop::Blocked));
+        match written {
             // What was read waits for room.
             Err(Stop::Blocked) if has_read => Ok(true),
             result => result.map(|has_written| has_read || has_written),

@@ -3,14 +3,14 @@
 use std::{net::SocketAddr, time::Instant};
 
 use bytes::Bytes;
-use mio::{Registry, Token};
+use mio::{Registry, Token, event::Event};
 use rustc_hash::FxHashMap;
 
 use super::{
     Cut, Trouble, Way,
     pair::{Pair, Turned},
 };
-use crate::net::Listener;
+use crate::net::{Listener, Readiness};
 
 /// More clients wait in the system's queue.
 const MAX_PAIRS: usize = 256;
@@ -52,9 +52,16 @@ impl Traffic {
         }
     }
 
-    /// The pair that a socket's token belongs to.
-    pub fn key_of(token: Token) -> Option<usize> {
-        Some(token.0 / 2).filter(|key| *key >= FIRST_KEY)
+    /// The pair that can go on, now that a poll has told this.
+    pub fn key_of(&self, event: &Event) -> Option<usize> {
+        let token = event.token().0;
+        let entry = self.pairs.get(&(token / 2))?;
+        let sink = match token % 2 {
+            0 => Way::ToClient,
+            _ => Way::ToServer,
+        };
+        let is_news = Readiness::of(event).meets(entry.pair.wants(sink));
+        is_news.then_some(token / 2)
     }
 
     /// Takes in who waits: what their sockets can do is reported. An error is that of one client, or

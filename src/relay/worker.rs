@@ -5,7 +5,7 @@ use std::{io, time::Instant};
 use mio::{Events, Poll};
 use rustc_hash::FxHashSet;
 
-use super::{Shared, traffic::Traffic};
+use super::Shared;
 
 /// How many sockets are looked at in one round.
 const MAX_READY: usize = 256;
@@ -22,12 +22,12 @@ pub(super) fn run(mut poll: Poll, shared: &Shared) {
             Err(_) => break,
             Ok(()) => {}
         }
-        ready.extend(events.iter().filter_map(|it| Traffic::key_of(it.token())));
         let mut traffic = shared.traffic();
         if traffic.is_over {
             break;
         }
         let now = Instant::now();
+        ready.extend(events.iter().filter_map(|it| traffic.key_of(it)));
         ready.extend(traffic.keys_due(now));
         for key in ready.drain() {
             traffic.attend(key, now);

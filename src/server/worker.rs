@@ -314,6 +314,9 @@ impl Worker {
                 member.readiness = member.readiness.max(told);
                 self.attend_member(key);
             }
+            // Who was rung, or is due, was told of by no poll.
+            Some(Client::Guest { guest, .. })
+                if told != Readiness::Unknown && !told.meets(guest.wants()) => {}
             Some(Client::Guest { .. }) => self.attend_guest(key),
             // It has ended since.
             None => {}

@@ -6,7 +6,7 @@ use mio::net::TcpStream;
 
 use crate::{
     error::{Error, ProxyError, Stage},
-    net::{Reactor, io::retry},
+    net::{Reactor, Want, io::retry},
 };
 
 pub(super) struct Exchange<'a> {
@@ -17,7 +17,7 @@ pub(super) struct Exchange<'a> {
 impl Exchange<'_> {
     pub(super) fn send(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         while !bytes.is_empty() {
-            let written = self.wait_for(|socket| socket.write(bytes))?;
+            let written = self.wait_for(Want::Room, |socket| socket.write(bytes))?;
             bytes = &bytes[written..];
         }
         Ok(())
@@ -32,7 +32,7 @@ impl Exchange<'_> {
 
     pub(super) fn receive_into(&mut self, mut bytes: &mut [u8]) -> Result<(), Error> {
         while !bytes.is_empty() {
-            let count = self.wait_for(|socket| socket.read(bytes))?;
+            let count = self.wait_for(Want::Bytes, |socket| socket.read(bytes))?;
             if count == 0 {
                 return Err(Error::Proxy(ProxyError::Closed));
             }
@@ -43,15 +43,16 @@ impl Exchange<'_> {
 
     /// What has arrived, left where it is. Empty at the end of the stream.
     pub(super) fn peek<'b>(&mut self, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
-        let count = self.wait_for(|socket| socket.peek(buffer))?;
+        let count = self.wait_for(Want::Bytes, |socket| socket.peek(buffer))?;
         Ok(&buffer[..count])
     }
 
     fn wait_for<T>(
         &mut self,
+        want: Want,
         mut call: impl FnMut(&mut TcpStream) -> io::Result<T>,
     ) -> Result<T, Error> {
-        retry(self.reactor, failure, || call(self.socket))
+        retry(self.reactor, failure, || (call(self.socket), want))
     }
 }
 

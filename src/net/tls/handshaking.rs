@@ -12,7 +12,7 @@ use native_tls::{HandshakeError, MidHandshakeTlsStream};
 use super::{TlsStream, failure, serving, session::Stop, wire::Wire};
 use crate::{
     error::{Error, Stage},
-    net::{Reactor, SOCKET, Stream},
+    net::{Reactor, SOCKET, Stream, Want},
 };
 
 /// A whole handshake, which sleeps in `reactor`.
@@ -31,7 +31,7 @@ pub(super) fn whole(
         match step {
             Step::Done(stream) => break stream,
             Step::Waits(handshaking) => {
-                reactor.wait()?;
+                reactor.wait_for(handshaking.wants())?;
                 step = handshaking.go_on()?;
             }
         }
@@ -85,6 +85,14 @@ impl Handshaking {
     /// As of what has begun it.
     pub fn go_on(self) -> Result<Step, Error> {
         Self::after(self.unfinished.go_on(), self.end, self.peer)
+    }
+
+    /// What it waits for.
+    pub fn wants(&self) -> Want {
+        match &self.unfinished {
+            Unfinished::Dialed(handshake) => handshake.get_ref().wants(),
+            Unfinished::Accepted(handshake) => serving::wants(handshake),
+        }
     }
 
     fn after(

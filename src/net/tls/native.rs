@@ -7,7 +7,10 @@ use super::{
     session::Stop,
     wire::Wire,
 };
-use crate::{error::TlsError, net::credentials::invalid};
+use crate::{
+    error::TlsError,
+    net::{Want, credentials::invalid},
+};
 
 pub(super) type Acceptor = TlsAcceptor;
 pub(super) type Accepted = TlsStream<Wire>;
@@ -29,6 +32,11 @@ pub(super) fn acceptor(terms: &Terms) -> Result<Acceptor, TlsError> {
 /// Begins a handshake.
 pub(super) fn accept(acceptor: &Acceptor, wire: Wire) -> Result<Accepted, Stop<Unfinished>> {
     Ok(acceptor.accept(wire)?)
+}
+
+/// What a handshake waits for that is under way.
+pub(super) fn wants(unfinished: &Unfinished) -> Want {
+    unfinished.get_ref().wants()
 }
 
 /// Goes on with what has arrived.

@@ -29,7 +29,10 @@ use super::{
 };
 use crate::{
     error::TlsError,
-    net::credentials::{self, invalid},
+    net::{
+        Want,
+        credentials::{self, invalid},
+    },
 };
 
 pub(super) type Acceptor = SslAcceptor;
@@ -173,6 +176,14 @@ impl Identity {
 /// Begins a handshake.
 pub(super) fn accept(acceptor: &Acceptor, wire: Wire) -> Result<Accepted, Stop<Unfinished>> {
     after(acceptor.accept(wire))
+}
+
+/// What a handshake waits for that is under way.
+pub(super) fn wants(unfinished: &Unfinished) -> Want {
+    match unfinished {
+        Unfinished::GoesOn(handshake) => handshake.get_ref().wants(),
+        Unfinished::Refused(_) => Want::Bytes,
+    }
 }
 
 /// Goes on with what has arrived.

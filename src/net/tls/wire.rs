@@ -12,6 +12,7 @@ use std::{
 use mio::net::TcpStream;
 
 use super::failure::copy;
+use crate::net::Want;
 
 /// The socket as the TLS library sees it.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(in crate::net) struct Wire {
     socket: TcpStream,
     /// The peer's end of the stream was read.
     ended: bool,
+    /// The last write would block.
+    full: bool,
     /// There until the session is established.
     progress: Option<Progress>,
 }
@@ -39,6 +42,7 @@ impl Wire {
         Self {
             socket,
             ended: false,
+            full: false,
             progress: Some(Progress { unsent: None, end }),
         }
     }
@@ -51,6 +55,15 @@ impl Wire {
     /// Whether the peer's end of the stream was read.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
+    }
+
+    /// What the library waits for, if its last call would block. What it could not write goes before
+    /// all that it reads.
+    pub(super) fn wants(&self) -> Want {
+        match self.full {
+            true => Want::Room,
+            false => Want::Bytes,
+        }
     }
 
     pub(super) fn socket(&self) -> &TcpStream {
@@ -88,6 +101,7 @@ impl Read for Wire {
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let result = self.socket.write(bytes);
+        self.full = matches!(&result, Err(error) if error.kind() == WouldBlock);
         if let (Err(error), Some(progress)) = (&result, &mut self.progress)
             && matches!(
                 error.kind(),
