@@ -10,6 +10,8 @@ local websocket = require("websocket")
 local WINE = tonumber(assert(io.popen("wine --version")):read("*l"):match("%d+"))
 local RECKLESS = { tls = { dangerously_skip_verification = true } }
 
+local function ignore() end
+
 describe("TLS on Windows", function()
   local target
 
@@ -60,6 +62,18 @@ describe("TLS on Windows", function()
     local server = assert(serve(identity, "secret"))
     origin.assert_echo("wss://127.0.0.1:" .. server.port, RECKLESS)
     server:close()
+  end)
+
+  it("says that it asks clients for nothing", function()
+    local tls = {
+      certificate = program.path("rsa.pem"),
+      key = program.path("rsa.key"),
+      client_ca = program.path("root.pem"),
+    }
+    local server, message, code = websocket.listen({ tls = tls }, ignore)
+    assert.is_nil(server)
+    assert.truthy(message:find("the option 'client_ca' cannot be used", 1, true), message)
+    assert.equal(websocket.ERROR_SSL_INVALID_USER_DATA, code)
   end)
 
   it("says which keys it reads", function()
