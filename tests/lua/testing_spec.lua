@@ -295,7 +295,9 @@ describe("websocket.testing", function()
     end)
 
     it("serves many clients", function()
-      local server = testing.server(nil, function(client)
+      -- So many threads at once take a while on a machine that has other work.
+      local params = { timeout = 30000 }
+      local server = testing.server(params, function(client)
         client:answer(nil, client.request.path)
         client:expect_close()
       end)
@@ -303,7 +305,7 @@ describe("websocket.testing", function()
       for i = 1, 100 do
         connections[i] = websocket.connect(
           server.url .. "/" .. i,
-          nil,
+          params,
           function(_, connection, data)
             if data.event == websocket.EVENT_CONNECTED then
               connection:send("hello")
