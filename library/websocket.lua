@@ -249,6 +249,10 @@ function websocket.run() end
 ---@return string? problem why
 function websocket.fd() end
 
+---Turns off the line on stderr that says, once, that events have waited for a second and nothing has
+---ever called `update`. The environment's `WEBSOCKET_NO_WARNINGS=1` does so, too.
+function websocket.disable_warnings() end
+
 ---Milliseconds of a clock that never goes back.
 ---@return number milliseconds since some moment of its own
 function websocket.now() end

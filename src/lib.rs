@@ -19,7 +19,8 @@
 //!   [`lead`] lets a waiting host give turns itself. [`accept`], [`server`]: the way in, and the
 //!   listener with the workers that share what comes in; [`admission`]: which pages may, and
 //!   [`petition`]: what the host is asked.
-//! - [`workers`], [`queue`], [`event`]: the threads of one state, and what comes of them.
+//! - [`workers`], [`queue`], [`event`]: the threads of one state, and what comes of them;
+//!   [`attendance`]: whether the host ever asks.
 //! - [`engine`]: the host's half of one state, without Lua: what a program with a loop of its own
 //!   uses. [`timers`] are its clock.
 //! - [`relay`]: trouble on the network, for tests.
@@ -30,6 +31,7 @@
 
 pub mod accept;
 pub mod admission;
+pub mod attendance;
 pub mod compact;
 pub mod config;
 pub mod connect;

@@ -13,6 +13,7 @@ use std::{
 };
 
 use crate::{
+    attendance::Vigil,
     config::ConnectConfig,
     connect,
     connection::{Connection, WorkerTurn},
@@ -42,6 +43,7 @@ pub fn connect(url: String, mut config: ConnectConfig, workers: &Arc<Workers>) -
             reactor,
             max_message_size: config.limits.max_message_size,
             times: config.limits.times(),
+            vigil: Vigil::begin(workers.attendance()),
         };
         let stop = Arc::clone(&connection) as Arc<dyn Stop>;
         let config = Box::new(config);
@@ -66,6 +68,7 @@ struct Worker {
     reactor: Reactor,
     max_message_size: usize,
     times: Times,
+    vigil: Vigil,
 }
 
 impl Worker {
@@ -80,6 +83,19 @@ impl Worker {
         let ended = ended.unwrap_or_else(|_| self.broken());
         let events = self.workers.events();
         events.push_all(ended.into_events(self.connection.id));
+        self.keep_vigil();
+    }
+
+    /// The last event may wait for a host that never asks.
+    fn keep_vigil(&mut self) {
+        let desk = &self.connection.desk;
+        while let Some(left) = self.vigil.left(self.workers.attendance()) {
+            // A ring after this ends the sleep; what one before it was for is seen here.
+            desk.bell.answer();
+            if desk.wish.abandoned().is_some() || self.reactor.poll(Some(left)).is_err() {
+                return;
+            }
+        }
     }
 
     /// Turns of the link until it is over. Between turns the host may send through it.
@@ -120,6 +136,10 @@ impl Worker {
             // The connection has been quiet for a while, and gave back what it had itself.
             self.workers.events().trim();
         }
+        let queue = self.workers.events();
+        let attendance = self.workers.attendance();
+        let events_wait = || !queue.is_empty();
+        let timeout = self.vigil.shorten(timeout, attendance, events_wait);
         self.reactor.poll(timeout)?;
         Ok(self.reactor.readiness())
     }

@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{error::out_of_threads, event::EventQueue};
+use crate::{attendance::Attendance, error::out_of_threads, event::EventQueue};
 
 /// Enough for every stage, TLS included (measured).
 const STACK_SIZE: usize = 256 * 1024;
@@ -25,6 +25,7 @@ pub trait Stop: Send + Sync {
 /// The threads of one state, and the queue of events that they fill.
 pub struct Workers {
     events: EventQueue,
+    attendance: Attendance,
     next_id: AtomicU64,
     roll: Mutex<Roll>,
     ended: Condvar,
@@ -44,6 +45,7 @@ impl Workers {
     pub fn new(events: EventQueue) -> Self {
         Self {
             events,
+            attendance: Attendance::default(),
             next_id: AtomicU64::new(1),
             roll: Mutex::default(),
             ended: Condvar::new(),
@@ -53,6 +55,11 @@ impl Workers {
     /// Where the workers' events go.
     pub fn events(&self) -> &EventQueue {
         &self.events
+    }
+
+    /// Whether the host asks for these events.
+    pub fn attendance(&self) -> &Attendance {
+        &self.attendance
     }
 
     /// A number that no other worker of this state has.

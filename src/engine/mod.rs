@@ -334,6 +334,18 @@ impl Engine {
         self.workers.stop(Instant::now() + FAREWELL);
     }
 
+    /// Has `warn` called, once and by any thread, when events have waited for a second and the host
+    /// has never asked for any. It asks by [`is_idle`](Self::is_idle), [`begin`](Self::begin) and
+    /// [`sleep`](Self::sleep). For what begins afterwards; without this call nobody is told anything.
+    pub fn warn_if_unattended(&self, warn: fn()) {
+        self.workers.attendance().expect(warn);
+    }
+
+    /// Takes back what [`warn_if_unattended`](Self::warn_if_unattended) has asked for.
+    pub fn disable_warnings(&self) {
+        self.workers.attendance().settle();
+    }
+
     /// How many connections, servers and timers there are: with none, nothing will ever arrive.
     pub fn live(&self) -> usize {
         let timers = self.timers.borrow().len();

@@ -87,6 +87,7 @@ impl Engine {
         timeout: Option<Duration>,
         is_interrupted: impl Fn() -> bool,
     ) -> io::Result<bool> {
+        self.workers.attendance().settle();
         self.announce_all();
         let queue = self.workers.events();
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));

@@ -84,6 +84,7 @@ impl Engine {
     /// Whether an update would find nothing to do.
     #[inline]
     pub fn is_idle(&self) -> bool {
+        self.workers.attendance().settle();
         !self.has_ready()
             && self.sending.quiet.borrow().is_empty()
             && self.workers.events().is_empty()
@@ -94,6 +95,7 @@ impl Engine {
     /// Begins an update, which delivers what has arrived by now, at most until `deadline` but one
     /// event at least, and a timer. False: nothing has.
     pub fn begin(&self, deadline: Option<Instant>) -> bool {
+        self.workers.attendance().settle();
         self.announce_all();
         let queue = self.workers.events();
         if self.is_watched() {

@@ -670,6 +670,10 @@ function websocket.fd()
   return native.fd()
 end
 
+function websocket.disable_warnings()
+  native.disable_warnings()
+end
+
 function websocket.now()
   return native.now()
 end

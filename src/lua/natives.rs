@@ -269,6 +269,13 @@ pub unsafe extern "C-unwind" fn stop(lua: *mut lua_State) -> c_int {
     0
 }
 
+/// `disable_warnings()`: nobody is told that nothing calls `update`.
+pub unsafe extern "C-unwind" fn disable_warnings(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this as a function made by `push_bound`.
+    unsafe { with_state(lua, |state| state.engine.disable_warnings()) };
+    0
+}
+
 /// `fd()`: a descriptor to wait on; or nil and why not.
 pub unsafe extern "C-unwind" fn fd(lua: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this as a function made by `push_bound`, with room for 20 values.

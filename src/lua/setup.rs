@@ -38,7 +38,7 @@ const CLOSE_CODES: [(&str, u16); 13] = [
     ("TLS_HANDSHAKE_FAILED", 1015),
 ];
 
-const FUNCTIONS: [(&CStr, lua_CFunction); 38] = [
+const FUNCTIONS: [(&CStr, lua_CFunction); 39] = [
     (c"set_loop", calls::set_loop),
     (c"update", calls::update),
     (c"go_on", calls::go_on),
@@ -66,6 +66,7 @@ const FUNCTIONS: [(&CStr, lua_CFunction); 38] = [
     (c"sleep", natives::sleep),
     (c"fd", natives::fd),
     (c"stop", natives::stop),
+    (c"disable_warnings", natives::disable_warnings),
     (c"is_utf8", pure::is_utf8),
     (c"parse_url", pure::parse_url),
     (c"random", pure::random),

@@ -2,7 +2,9 @@
 
 use std::{
     cell::Cell,
+    env,
     ffi::c_int,
+    io::Write,
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
 };
@@ -26,6 +28,9 @@ pub const OBJECTS: c_int = 2;
 pub const LOOP: c_int = 3;
 pub const DRAIN: ffi::lua_Integer = 1;
 pub const HANDLER: ffi::lua_Integer = 2;
+
+/// Where this is set and not empty, no state warns.
+const NO_WARNINGS: &str = "WEBSOCKET_NO_WARNINGS";
 
 /// What one Lua state has of the core.
 pub struct State {
@@ -139,6 +144,9 @@ unsafe fn drop_state(block: *mut *mut State) {
 fn new_state(main: *mut lua_State) -> Result<*mut State, Text> {
     let engine = Engine::new();
     let engine = engine.map_err(|error| Text::of(&format_args!("websocket: {error}")))?;
+    if env::var_os(NO_WARNINGS).is_none_or(|value| value.is_empty()) {
+        engine.warn_if_unattended(warn);
+    }
     Ok(Box::into_raw(Box::new(State {
         engine,
         relays: Relays::default(),
@@ -149,6 +157,16 @@ fn new_state(main: *mut lua_State) -> Result<*mut State, Text> {
         thread: Cell::new(ptr::null_mut()),
         main,
     })))
+}
+
+/// The commonest mistake, of which the script sees nothing.
+fn warn() {
+    let line = "websocket: events have waited for a second, and nothing has called \
+        websocket.update() yet, without which no callback runs: call it once a frame, or \
+        websocket.run() at the end of a script. (Said once; websocket.disable_warnings() or \
+        WEBSOCKET_NO_WARNINGS=1 turns it off.)\n";
+    // A program may have closed its stderr.
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// The main thread, or null: Lua 5.1 does not tell from within a coroutine.

@@ -23,7 +23,7 @@ use std::{
 };
 
 use super::worker::{Over, Polled, Worker};
-use crate::{desk::Board, link::LEASE, workers::Workers};
+use crate::{attendance::Vigil, desk::Board, link::LEASE, workers::Workers};
 
 /// How many connections a host writes to before it looks what there is to deliver: for about a
 /// millisecond.
@@ -98,6 +98,8 @@ impl Rounds {
         let Ok(mut seat) = self.worker.lock() else {
             return Over::Broken;
         };
+        let (queue, attendance) = (self.workers.events(), self.workers.attendance());
+        let mut vigil = Vigil::begin(attendance);
         while let Some(worker) = &mut *seat {
             if !worker.is_needed() {
                 break;
@@ -110,6 +112,7 @@ impl Rounds {
                 continue;
             }
             let sleep = worker.rest(true);
+            let sleep = vigil.shorten(sleep, attendance, || !queue.is_empty());
             if let Err(error) = worker.wait(sleep) {
                 return Over::Failed(error);
             }

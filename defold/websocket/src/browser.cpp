@@ -597,6 +597,7 @@ void PushNatives(lua_State* L)
         {"sleep", NativeSleep, 0},
         {"fd", NativeDescriptor, 0},
         {"stop", Nothing, 0},
+        {"disable_warnings", Nothing, 0},
         {"is_utf8", NativeIsUtf8, 0},
         {"parse_url", NativeParseUrl, 0},
         {"random", NativeRandom, 0},
