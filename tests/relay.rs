@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use websocket::relay::{Cut, MAX_INJECTED, Relay, Trouble, Way};
+use websocket::relay::{After, Cut, MAX_INJECTED, Relay, Trouble, Way};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -180,6 +180,49 @@ fn injects_what_nobody_has_sent() {
     assert_eq!(read_some(&mut server, 8), b"nor this");
     let too_many = vec![0; MAX_INJECTED + 1];
     assert!(!setup.relay.inject(None, Way::ToClient, &too_many));
+}
+
+#[test]
+fn sends_something_else_in_place_of_what_a_side_says() {
+    let setup = Setup::new();
+    let (mut client, mut server) = setup.connect();
+    let (mut other, mut server_of_other) = setup.connect();
+    let port = port_of(&server);
+    assert!(
+        setup
+            .relay
+            .replace(port, Way::ToClient, b"hello", After::End)
+    );
+    write(&mut server, b"lost");
+    write(&mut client, b"heard");
+    assert_eq!(read_some(&mut server, 5), b"heard");
+    server.shutdown(Shutdown::Write).expect("it is connected");
+    assert_eq!(read_all(&mut client), b"hello");
+    write(&mut server_of_other, b"not meant");
+    assert_eq!(read_some(&mut other, 9), b"not meant");
+}
+
+#[test]
+fn says_nothing_behind_that_until_the_other_side_ends() {
+    let setup = Setup::new();
+    let (mut client, mut server) = setup.connect();
+    let port = port_of(&server);
+    setup
+        .relay
+        .replace(port, Way::ToClient, b"hel", After::Silence);
+    assert_eq!(read_some(&mut client, 3), b"hel");
+    write(&mut server, b"lost");
+    server.shutdown(Shutdown::Write).expect("it is connected");
+    client
+        .set_read_timeout(Some(Duration::from_millis(50)))
+        .expect("it is no zero");
+    let error = client.read(&mut [0; 4]).expect_err("nothing comes");
+    assert!(matches!(
+        error.kind(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut
+    ));
+    client.shutdown(Shutdown::Write).expect("it is connected");
+    assert_eq!(read_all(&mut server), b"");
 }
 
 #[test]

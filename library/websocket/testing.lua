@@ -78,7 +78,14 @@ function server:accept(timeout_ms) end
 ---@param body? string
 function server:refuse(status, headers, body) end
 
----The end of `refuse`.
+---From now on whoever asks to connect gets these bytes in place of the handshake's answer: what
+---speaks another protocol, half an answer, or nothing. They are not encrypted: a client of a server
+---with `tls` fails in the stage "tls".
+---@param bytes? string|fun(request: websocket.asked): string at most 65536 bytes; without it some that no answer begins with
+---@param after? "end"|"silence" what comes behind them: the end of the stream, or with "silence" nothing, so that the client waits for more
+function server:garbage(bytes, after) end
+
+---The end of `refuse` and of `garbage`.
 function server:allow() end
 
 ---What happens to the bytes of a direction. Without anything: nothing.

@@ -6,7 +6,6 @@ local text = require("websocket.testing_text")
 
 local native = internal.native
 
-local MOST_INJECTED = 64 * 1024
 --- No frame begins like this: reserved bits, an opcode that nobody knows, and a mask where none is.
 local GARBAGE = ("\255"):rep(16)
 --- So many messages of before stand in a failure.
@@ -203,16 +202,15 @@ end
 --- Sends bytes that are no frame, behind what was sent.
 function Client:garbage(bytes)
   bytes = bytes == nil and GARBAGE or bytes
-  if type(bytes) ~= "string" then
-    text.argument(1, "bytes", "string or nil", bytes, 2)
-  elseif #bytes > MOST_INJECTED then
-    error(("bad argument #1 'bytes' (%d bytes at most, got %d)"):format(MOST_INJECTED, #bytes), 2)
+  local problem = Relay.problem_of(bytes)
+  if problem then
+    error(("bad argument #1 'bytes' (%s)"):format(problem), 2)
   end
   local connection = self.connection
   self.server.session:await(function()
     return connection:state() ~= "open" or connection:buffered() == 0
   end, nil, "what was sent to leave", 2)
-  native.inject(self.server.relay.id, self.port, "to_client", bytes)
+  self.server.relay:inject(self.port, bytes)
 end
 
 --- Waits, while the clock on the wall goes on.

@@ -9,6 +9,7 @@ local Relay = {}
 Relay.__index = Relay
 
 local LONGEST_MS = 3600000
+local MOST_INJECTED = 64 * 1024
 
 --- What goes to this address.
 local function address_of(url, level)
@@ -139,6 +140,21 @@ function Relay.resets(how, level)
     error(problem:format(got), level + 1)
   end
   return how == "reset"
+end
+
+--- What bytes that nobody has sent must be; nil: they are.
+function Relay.problem_of(bytes)
+  if type(bytes) ~= "string" then
+    return "a string expected, got " .. (bytes == nil and "nothing" or "a " .. type(bytes))
+  elseif #bytes > MOST_INJECTED then
+    return ("%d bytes at most, got %d"):format(MOST_INJECTED, #bytes)
+  end
+end
+
+--- Sends these bytes to the client whom the server knows by the port `pair`, behind what the server
+--- has sent; with `after`, "end" or "silence", in place of all that it sends from now on.
+function Relay:inject(pair, bytes, after)
+  native.inject(self.id, pair, "to_client", bytes, after)
 end
 
 --- Ends all connections without a Close: "end", as a process that is killed does, or "reset".

@@ -8,6 +8,9 @@ local text = require("websocket.testing_text")
 local EVENT_CONNECTED, EVENT_DISCONNECTED = websocket.EVENT_CONNECTED, websocket.EVENT_DISCONNECTED
 local EVENT_MESSAGE, EVENT_ERROR = websocket.EVENT_MESSAGE, websocket.EVENT_ERROR
 
+--- No answer to a handshake begins like this.
+local GARBAGE = ("\255"):rep(16)
+
 local Server = {}
 Server.__index = Server
 Server.__name = "websocket.testing.server"
@@ -46,9 +49,8 @@ end
 local function authorize_by(server, own)
   return function(request)
     server.requests[#server.requests + 1] = request
-    local refusal = server.refusal
-    if refusal then
-      return refusal.status, refusal.headers, refusal.body
+    if server.answer then
+      return server.answer(request)
     elseif own then
       return own(request)
     end
@@ -131,12 +133,41 @@ function Server:refuse(status, headers, body)
   elseif body ~= nil and type(body) ~= "string" then
     text.argument(3, "body", "string or nil", body, 2)
   end
-  self.refusal = { status = status, headers = headers, body = body }
+  self.answer = function()
+    return status, headers, body
+  end
 end
 
---- The end of `refuse`.
+--- From now on whoever wants in gets these bytes in place of the handshake's answer, or what the
+--- function makes of the request; and behind them the end of the stream, or with "silence" nothing.
+function Server:garbage(bytes, after)
+  bytes = bytes == nil and GARBAGE or bytes
+  local is_function = type(bytes) == "function"
+  local problem = not is_function and Relay.problem_of(bytes)
+  if problem then
+    error(("bad argument #1 'bytes' (%s)"):format(problem), 2)
+  elseif after ~= nil and after ~= "end" and after ~= "silence" then
+    local got = type(after) == "string" and text.quote(after) or "a " .. type(after)
+    error(('bad argument #2 \'after\' ("end" or "silence" expected, got %s)'):format(got), 2)
+  end
+  self.answer = function(request)
+    local own = bytes
+    if is_function then
+      own = bytes(request)
+    end
+    local own_problem = Relay.problem_of(own)
+    if own_problem then
+      error(("the function given to `garbage` returned no answer (%s)"):format(own_problem), 0)
+    end
+    local port = tonumber(request.remote_address:match("(%d+)$"))
+    self.relay:inject(port, own, after or "end")
+    return false -- nobody reads the server's own answer
+  end
+end
+
+--- The end of `refuse` and of `garbage`.
 function Server:allow()
-  self.refusal = nil
+  self.answer = nil
 end
 
 --- From now on this happens to what passes between clients and the server, and nothing else:

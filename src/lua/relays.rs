@@ -15,7 +15,7 @@ use super::{
     push::{self, Text, bytes_argument, text_argument},
     state::{bound_or_raise, panicked},
 };
-use crate::relay::{Cut, Relay, Trouble, Way};
+use crate::relay::{After, Cut, Relay, Trouble, Way};
 
 /// Runs `work` with the relay whose number is the first argument, if it is open.
 unsafe fn with_relay<T: Copy + Default>(
@@ -126,13 +126,22 @@ pub unsafe extern "C-unwind" fn trouble(lua: *mut lua_State) -> c_int {
     0
 }
 
-/// `inject(id, port, way, bytes)`: false where they are too many.
+/// `inject(id, port, way, bytes, after)`: false where they are too many. With `after`, "end" or
+/// "silence", they come in place of all that the side sends from now on.
 pub unsafe extern "C-unwind" fn inject(lua: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this as a function made by `push_bound`, with room for 20 values.
     unsafe {
         let (whom, way) = (whom(lua), way(lua));
         let bytes = bytes_argument(lua, 4).unwrap_or_default();
-        let fits = with_relay(lua, |relay| relay.inject(whom, way, bytes));
+        let after = match text_argument(lua, 5) {
+            "end" => Some(After::End),
+            "silence" => Some(After::Silence),
+            _ => None,
+        };
+        let fits = with_relay(lua, |relay| match after {
+            Some(after) => relay.replace(whom, way, bytes, after),
+            None => relay.inject(whom, way, bytes),
+        });
         ffi::lua_pushboolean(lua, fits.unwrap_or(true).into());
     }
     1

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 
-use super::Trouble;
+use super::{After, Trouble};
 
 /// At so many bytes nothing more is read.
 const CAPACITY: usize = 64 * 1024;
@@ -34,6 +34,8 @@ pub(super) struct Lane {
     passed: u64,
     /// When the bandwidth allows more.
     free_at: Option<Instant>,
+    /// Something else stands in place of what comes from now on.
+    replaced: Option<After>,
     has_ended: bool,
     is_over: bool,
 }
@@ -81,16 +83,32 @@ impl Lane {
 
     /// Bytes have arrived.
     pub fn push(&mut self, bytes: Bytes, now: Instant) {
+        if self.replaced.is_none() {
+            self.inject(bytes, now);
+        }
+    }
+
+    /// Bytes that the source has not sent.
+    pub fn inject(&mut self, bytes: Bytes, now: Instant) {
         if !self.has_ended && !bytes.is_empty() {
             self.add(bytes, now);
         }
     }
 
+    /// What the source sends from now on is lost.
+    pub fn replace(&mut self, after: After) {
+        self.replaced = Some(after);
+    }
+
     /// The source has ended.
     pub fn end(&mut self, now: Instant) {
-        if !self.has_ended {
-            self.has_ended = true;
-            self.add(Bytes::new(), now);
+        if self.has_ended {
+            return;
+        }
+        self.has_ended = true;
+        match self.replaced {
+            Some(After::Silence) => self.is_over = true,
+            _ => self.add(Bytes::new(), now),
         }
     }
 
@@ -108,7 +126,7 @@ impl Lane {
         self.size > MOST
     }
 
-    /// Whether the end was given on.
+    /// Whether the end was given on, or never is.
     pub fn is_over(&self) -> bool {
         self.is_over
     }
@@ -316,6 +334,21 @@ mod tests {
         assert!(!lane.takes_more());
         lane.set(Trouble::default());
         assert_eq!(lane.next(now), Next::Bytes(b"x"));
+    }
+
+    #[test]
+    fn what_stands_in_place_of_the_source_comes_alone() {
+        for (after, last) in [(After::End, Next::End), (After::Silence, Next::Nothing)] {
+            let (mut lane, now) = lane(Trouble::default());
+            lane.push(Bytes::from_static(b"sent"), now);
+            lane.replace(after);
+            lane.inject(Bytes::from_static(b"not sent"), now);
+            lane.push(Bytes::from_static(b"lost"), now);
+            assert_eq!(pass(&mut lane, now, now), 12);
+            lane.end(now);
+            assert_eq!(lane.next(now), last);
+            assert_eq!(lane.is_over(), after == After::Silence);
+        }
     }
 
     #[test]

@@ -60,6 +60,15 @@ pub enum Cut {
     Reset,
 }
 
+/// What comes behind the bytes that stand in place of those of a side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The end of the stream, when that side has ended.
+    End,
+    /// Nothing, not even the end.
+    Silence,
+}
+
 /// What happens to the bytes of a direction. The default is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Trouble {
@@ -145,6 +154,19 @@ impl Relay {
         if fits {
             let bytes = Bytes::copy_from_slice(bytes);
             self.change(|traffic| traffic.inject(pair, way, &bytes));
+        }
+        fits
+    }
+
+    /// The same, in place of all that has not arrived here yet, which is lost.
+    pub fn replace(&self, pair: Option<u16>, way: Way, bytes: &[u8], after: After) -> bool {
+        let fits = bytes.len() <= MAX_INJECTED;
+        if fits {
+            let bytes = Bytes::copy_from_slice(bytes);
+            self.change(|traffic| {
+                traffic.inject(pair, way, &bytes);
+                traffic.replace(pair, way, after);
+            });
         }
         fits
     }

@@ -11,7 +11,7 @@ use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
 use super::{
-    Cut, Trouble, Way,
+    After, Cut, Trouble, Way,
     lane::{Lane, Next},
 };
 use crate::net::{TcpStream, Want};
@@ -93,7 +93,12 @@ impl Pair {
     pub fn inject(&mut self, way: Way, bytes: &Bytes, now: Instant, buffer: &mut [u8]) {
         // What is wrong with the source the next turn finds, too.
         while let Ok(true) = self.read(way, now, buffer) {}
-        self.lane(way).push(bytes.clone(), now);
+        self.lane(way).inject(bytes.clone(), now);
+    }
+
+    /// What a side sends from now on is lost.
+    pub fn replace(&mut self, way: Way, after: After) {
+        self.lane(way).replace(after);
     }
 
     /// Gives on what may be given on.

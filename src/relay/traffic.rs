@@ -7,7 +7,7 @@ use mio::{Registry, Token, event::Event};
 use rustc_hash::FxHashMap;
 
 use super::{
-    Cut, Trouble, Way,
+    After, Cut, Trouble, Way,
     pair::{Pair, Turned},
 };
 use crate::net::{Listener, Readiness};
@@ -125,6 +125,10 @@ impl Traffic {
     pub fn inject(&mut self, whom: Option<u16>, way: Way, bytes: &Bytes) {
         let now = Instant::now();
         self.change(whom, |pair, buffer| pair.inject(way, bytes, now, buffer));
+    }
+
+    pub fn replace(&mut self, whom: Option<u16>, way: Way, after: After) {
+        self.change(whom, |pair, _| pair.replace(way, after));
     }
 
     pub fn cut(&mut self, whom: Option<u16>, how: Cut) {

@@ -122,6 +122,7 @@ describe("the reference", function()
     -- What the kit's own files ask of each other.
     local internal = { new = true, push = true, set = true, cancel = true }
     internal.set_trouble, internal.resets = true, true
+    internal.inject, internal.problem_of = true, true
     local count = 0
     local function check(owner, members)
       for name in pairs(members) do

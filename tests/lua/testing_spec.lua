@@ -1,6 +1,7 @@
 -- The kit for tests of scripts: what it does, and what it says where a test fails.
 local leaks = require("support.leaks")
 local process = require("support.process")
+local program = require("support.program")
 local raises = require("support.raises")
 local testing = require("websocket.testing")
 local websocket = require("websocket")
@@ -250,6 +251,76 @@ describe("websocket.testing", function()
       local another, socket, seen = meet(testing.server())
       another:garbage("\129\2hi") -- a frame all the same
       wait_for_line(seen, "message hi")
+      socket:close()
+    end)
+
+    -- What a client hears of such a handshake.
+    local function fail(server, params)
+      local failure
+      websocket.connect(server.url .. "/room", params, function(_, _, data)
+        failure = data.event == websocket.EVENT_ERROR and data or failure
+      end)
+      testing.wait_for(function()
+        return failure
+      end, "the handshake to fail")
+      return failure
+    end
+
+    it("sends garbage in place of the handshake's answer", function()
+      local server = testing.server()
+      server:garbage()
+      local failure = fail(server)
+      assert.equal(websocket.ERROR_OPERATION, failure.error)
+      assert.equal("handshake", failure.stage)
+      assert.equal("/room", server.requests[1].path)
+      assert.same({}, server.clients)
+      server:garbage("HTTP/1.1 101 Switching Proto")
+      failure = fail(server)
+      assert.equal(websocket.ERROR_REMOTE_HOST_CLOSED, failure.error)
+      assert.equal("handshake", failure.stage)
+      server:garbage("")
+      assert.equal(websocket.ERROR_REMOTE_HOST_CLOSED, fail(server).error)
+      server:allow()
+      local _, socket = meet(server)
+      socket:close()
+    end)
+
+    it("makes the garbage of the request", function()
+      local server = testing.server()
+      server:garbage(function(request)
+        return ("HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n%s"):format(
+          #request.path,
+          request.path
+        )
+      end)
+      local failure = fail(server)
+      assert.equal(404, failure.handshake_response.status)
+      assert.equal("/room", failure.handshake_response.response)
+      server:garbage(function() end)
+      raises(
+        "the function given to `garbage` returned no answer (a string expected, got nothing)",
+        fail,
+        server
+      )
+    end)
+
+    it("says half an answer and then nothing, until the client has waited enough", function()
+      local server = testing.server()
+      server:garbage("HTTP/1.1 101 Switching Proto", "silence")
+      local failure = fail(server, { timeout = 100 })
+      assert.equal(websocket.ERROR_SOCKET_TIMEOUT, failure.error)
+      assert.equal("handshake", failure.stage)
+    end)
+
+    it("breaks into TLS by garbage", function()
+      local identity = { certificate = program.path("rsa.pem"), key = program.path("rsa.key") }
+      local server = testing.server({ tls = identity })
+      server:garbage("HTTP/1.1 404 Not Found\r\n\r\n")
+      local failure = fail(server, { tls = { dangerously_skip_verification = true } })
+      assert.equal(websocket.ERROR_SSL_HANDSHAKE_FAILED, failure.error)
+      assert.equal("tls", failure.stage)
+      server:allow()
+      local _, socket = meet(server, nil, { tls = { dangerously_skip_verification = true } })
       socket:close()
     end)
 
@@ -748,6 +819,12 @@ describe("websocket.testing", function()
       end,
       ["bad argument #1 'bytes' (65536 bytes at most, got 65537)"] = function()
         client:garbage(("x"):rep(65537))
+      end,
+      ["bad argument #1 'bytes' (a string expected, got a table)"] = function()
+        server:garbage({})
+      end,
+      ['bad argument #2 \'after\' ("end" or "silence" expected, got "reset")'] = function()
+        server:garbage("", "reset")
       end,
       ["bad argument #1 'ms' (number expected, got nothing)"] = function()
         client:delay()
