@@ -19,7 +19,11 @@ function check(name, problem) {
 
 async function visit(page, name) {
   const missing = [];
-  const note = (what) => missing.push(what.url?.() ?? String(what));
+  const note = (what) => {
+    const why = what.failure?.().errorText;
+    // Chromium gives up what the page before has not loaded yet: its icon, on a busy machine.
+    if (why !== "net::ERR_ABORTED") missing.push(why ? `${what.url()} ${why}` : String(what));
+  };
   page.on("requestfailed", note).on("pageerror", note);
   await page.goto(pathToFileURL(`${folder}/${name}`).href);
   page.off("requestfailed", note).off("pageerror", note);
