@@ -18,6 +18,7 @@ files["tests/docs"] = { std = "max+busted" }
 files["examples/**/*_spec.lua"] = { std = "max+busted" }
 files["examples/love"] = { std = "luajit+love+busted" }
 files["tests/hosts/love"] = { std = "luajit+love" }
+files["docs/pictures"] = { std = "luajit+love" }
 files["examples/nvim"] = { std = "luajit", read_globals = { "vim" } }
 files["examples/mpv"] = { std = "lua52", read_globals = { "mp" } }
 files["tests/hosts/nvim"] = { std = "luajit", globals = { "vim" } }

@@ -127,6 +127,11 @@ annotations: ## check the LuaCATS annotations against the examples
 docs: tools ## build/docs, the documentation site; builds mdBook once, and checks every link
 	@docs/build
 
+.PHONY: screenshots
+screenshots: tools ## take the documentation's pictures anew, of the examples as they run
+	@$(MAKE) --no-print-directory build LUA=5.1
+	@node docs/screenshots.mjs
+
 .PHONY: format
 format: tools ## format Rust and Lua
 	cargo fmt
