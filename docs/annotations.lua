@@ -4,6 +4,10 @@
 ---
 --- emmylua_doc_cli writes these as JSON, but without the overloads of classes, and takes minutes to
 --- be built: `make test` reads them, too.
+---
+---   lua docs/annotations.lua FILE
+---
+--- prints what it has read of a file as JSON.
 local annotations = {}
 
 local OPENING, CLOSING = "[(%[{<]", "[)%]}>]"
@@ -147,6 +151,29 @@ function annotations.read(text)
     end
   end
   return { classes = reader.classes, aliases = reader.aliases }
+end
+
+local function to_json(value)
+  if type(value) == "string" then
+    local escaped = value:gsub('[%c"\\]', function(character)
+      return ("\\u%04x"):format(character:byte())
+    end)
+    return '"' .. escaped .. '"'
+  elseif type(value) ~= "table" then
+    return tostring(value)
+  end
+  local parts, is_list = {}, #value > 0 or next(value) == nil
+  for key, item in pairs(value) do
+    parts[#parts + 1] = (is_list and "" or to_json(key) .. ":") .. to_json(item)
+  end
+  local text = table.concat(parts, ",")
+  return is_list and "[" .. text .. "]" or "{" .. text .. "}"
+end
+
+if arg and arg[0] and arg[0]:find("annotations%.lua$") then
+  local file = assert(io.open(assert(arg[1], "usage: lua docs/annotations.lua FILE"), "r"))
+  print(to_json(annotations.read(file:read("*a"))))
+  file:close()
 end
 
 return annotations
