@@ -50,7 +50,7 @@ function book.blocks(page)
   local found, block, about, number = {}, nil, nil, 0
   for line in (book.read(FOLDER .. page) .. "\n"):gmatch("([^\n]*)\n") do
     number = number + 1
-    local indent, language = line:match("^(%s*)```(%w+)$")
+    local indent, language = line:match("^(%s*)```(%w+)[%w,_]*$") -- as in "rust,ignore"
     if block and line == block.indent .. "```" then
       block.text = table.concat(block.lines, "\n") .. "\n"
       block, about = nil, nil

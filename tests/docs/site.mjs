@@ -1,4 +1,4 @@
-// node site.mjs FOLDER: the site in Chromium, without a network: every page fits into a narrow window
+// node site.mjs FOLDER: the site in Chromium, without a network: every page fits into a wide and a narrow window
 // in light and in dark, loads nothing that is not there, and the search finds what a page says.
 import { readdirSync } from "node:fs";
 import { resolve } from "node:path";
@@ -31,7 +31,7 @@ async function visit(page, name) {
 }
 
 await withBrowser(async (browser) => {
-  for (const [width, colorScheme] of [[1280, "light"], [400, "light"], [400, "dark"]]) {
+  for (const [width, colorScheme] of [[1280, "light"], [1280, "dark"], [400, "light"], [400, "dark"]]) {
     const viewport = { width, height: 900 };
     const context = await browser.newContext({ viewport, colorScheme, offline: true });
     const page = await context.newPage();
