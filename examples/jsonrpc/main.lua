@@ -3,7 +3,8 @@
 --   lua examples/jsonrpc/main.lua
 --
 -- It takes a JSON library: dkjson, which LuaRocks and most systems have.
-package.path = "examples/jsonrpc/?.lua;" .. package.path
+local folder = tostring(arg and arg[0]):match("^(.*[/\\])") or ""
+package.path = folder .. "?.lua;" .. package.path
 
 local websocket = require("websocket")
 local json = require("dkjson") ---@diagnostic disable-line: unresolved-require

@@ -1,5 +1,6 @@
-// node site.mjs FOLDER: the site in Chromium, without a network: every page fits into a wide and a narrow window
-// in light and in dark, loads nothing that is not there, and the search finds what a page says.
+// node site.mjs FOLDER: the site in Chromium, without a network: every page fits into a wide and a
+// narrow window, in light and in dark, loads nothing that is not there, and the search finds what a
+// page says.
 import { readdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
