@@ -318,9 +318,9 @@ function connection:resume() end
 
 ---Counts of a connection, nil before it is open. Round trips are those of `ping_interval`.
 ---@class websocket.stats
----@field messages_sent? integer pings and Close do not count
+---@field messages_sent? integer taken by the network to their last byte; no pings, no Close
 ---@field messages_received? integer pings and Close do not count
----@field bytes_sent? integer of their payloads
+---@field bytes_sent? integer of payloads, as far as the network has taken them
 ---@field bytes_received? integer of their payloads, inflated; of a message under way as far as it is
 ---@field rtt? number milliseconds of the latest ping
 ---@field rtt_min? number milliseconds of the shortest

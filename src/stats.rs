@@ -8,14 +8,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use crate::protocol::Written;
+
 /// The counters of one connection.
 #[derive(Debug, Default)]
 pub struct Stats {
-    /// Messages sent.
+    /// Messages whose last byte the network has taken.
     pub messages_sent: Counter,
     /// Messages received.
     pub messages_received: Counter,
-    /// Payload bytes sent.
+    /// Payload bytes that the network has taken, before compression.
     pub bytes_sent: Counter,
     /// Payload bytes received, after inflation, those of unfinished messages included.
     pub bytes_received: Counter,
@@ -39,6 +41,12 @@ impl Stats {
     /// The connection is open from now on.
     pub fn open(&self) {
         self.lock().connected_at = Some(SystemTime::now());
+    }
+
+    /// What was written of messages.
+    pub fn sent(&self, written: Written) {
+        self.messages_sent.add(written.messages as u64);
+        self.bytes_sent.add(written.bytes as u64);
     }
 
     /// A ping was answered after `rtt`.

@@ -47,7 +47,7 @@ impl Connection {
         let size = parcel.size();
         self.desk.outgoing.reserve(size)?;
         let direct = self.frame_directly(size, false, |link| {
-            link.send_parcel(&self.desk, parcel.clone());
+            link.send_parcel(parcel.clone());
         });
         match direct {
             Direct::Driven => return Ok(Sent::Done),
@@ -68,7 +68,7 @@ impl Connection {
         let has_left = !outgoing.has_latest();
         let direct = match has_left && outgoing.reserve(size).is_ok() {
             true => self.frame_directly(size, true, |link| {
-                link.send_parcel(&self.desk, parcel.clone());
+                link.send_parcel(parcel.clone());
             }),
             false => {
                 outgoing.put_latest(key, parcel.clone())?;

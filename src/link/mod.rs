@@ -131,7 +131,7 @@ impl Link {
 
     /// Queues a message.
     pub fn send_directly(&mut self, desk: &Desk, kind: Kind, payload: &[u8]) {
-        let mut taker = self.taker(desk, None);
+        let mut taker = self.taker(None);
         if payload.len() <= SMALL_MESSAGE {
             taker.send_copy(kind, payload);
         } else {
@@ -140,8 +140,8 @@ impl Link {
     }
 
     /// Queues a message, without copying it where it is large.
-    pub fn send_parcel(&mut self, desk: &Desk, parcel: Parcel) {
-        self.taker(desk, None).send(parcel);
+    pub fn send_parcel(&mut self, parcel: Parcel) {
+        self.taker(None).send(parcel);
     }
 
     /// The socket was reported ready, or it is worth while to ask. TLS may have to read in order to
@@ -264,7 +264,7 @@ impl Link {
 
     fn take_outgoing(&mut self, desk: &Desk, now: Instant) -> Behind {
         let mut staged = std::mem::take(&mut self.staged);
-        let mut taker = self.taker(desk, Some(now));
+        let mut taker = self.taker(Some(now));
         let behind = desk.outgoing.take_into(&mut staged, &mut taker);
         self.staged = staged;
         behind
@@ -272,16 +272,15 @@ impl Link {
 
     fn take_staged(&mut self, desk: &Desk) -> Behind {
         let mut staged = std::mem::take(&mut self.staged);
-        let mut taker = self.taker(desk, None);
+        let mut taker = self.taker(None);
         let behind = desk.outgoing.take_staged(&mut staged, &mut taker);
         self.staged = staged;
         behind
     }
 
-    fn taker<'a>(&'a mut self, desk: &'a Desk, now: Option<Instant>) -> Taker<'a> {
+    fn taker(&mut self, now: Option<Instant>) -> Taker<'_> {
         Taker {
             session: &mut self.session,
-            stats: &desk.stats,
             now,
         }
     }
@@ -290,22 +289,23 @@ impl Link {
         self.session.commit_close(now);
         while self.socket.writable {
             let bytes = self.session.transmit();
-            let result = if bytes.is_empty() {
-                self.stream.flush().map(|()| 0)
-            } else {
-                self.stream.write(bytes)
+            let (count, result) = match bytes.is_empty() {
+                true => (0, self.stream.flush()),
+                false => offer(&mut self.stream, bytes),
             };
+            if count > 0 {
+                let written = self.session.transmitted(count, now);
+                desk.outgoing.written(written.bytes);
+                desk.stats.sent(written);
+                self.wrote = true;
+            }
             match result {
-                Ok(0) => {
+                Ok(()) if count > 0 => {}
+                Ok(()) => {
                     if std::mem::take(&mut self.socket.is_stuck) {
                         desk.outgoing.set_stuck(false);
                     }
                     return;
-                }
-                Ok(written) => {
-                    desk.outgoing
-                        .written(self.session.transmitted(written, now));
-                    self.wrote = true;
                 }
                 Err(error) => {
                     // Where the connection is broken, reading will tell why, after the
@@ -409,4 +409,18 @@ impl Link {
         self.staged.trim();
         self.arrivals.shrink_to(0);
     }
+}
+
+/// Writes until the stream has all of the bytes or takes no more of them: TLS takes a record at a
+/// time. Returns how many it took.
+fn offer(stream: &mut Stream, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while written < bytes.len() {
+        match stream.write(&bytes[written..]) {
+            Ok(0) => break,
+            Ok(count) => written += count,
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
 }

@@ -6,25 +6,13 @@ use crate::{
     desk::{Parcel, Take},
     protocol::Kind,
     session::Session,
-    stats::Stats,
 };
 
-/// Counts what the session takes.
+/// What comes too late is never written, and stays counted as such.
 pub(super) struct Taker<'a> {
     pub session: &'a mut Session,
-    pub stats: &'a Stats,
     /// None where no Close can come.
     pub now: Option<Instant>,
-}
-
-impl Taker<'_> {
-    /// What comes too late is never written, and stays counted as such.
-    fn count(&self, accepted: bool, length: usize) {
-        if accepted {
-            self.stats.messages_sent.add(1);
-            self.stats.bytes_sent.add(length as u64);
-        }
-    }
 }
 
 impl Take for Taker<'_> {
@@ -33,17 +21,14 @@ impl Take for Taker<'_> {
     }
 
     fn send_copy(&mut self, kind: Kind, payload: &[u8]) {
-        let accepted = self.session.send_copy(kind, payload);
-        self.count(accepted, payload.len());
+        self.session.send_copy(kind, payload);
     }
 
     fn send(&mut self, parcel: Parcel) {
-        let size = parcel.size();
-        let accepted = match parcel {
+        match parcel {
             Parcel::Message(kind, payload) => self.session.send(kind, payload),
             Parcel::Framed(framed) => self.session.send_framed(&framed),
         };
-        self.count(accepted, size);
     }
 
     fn has_unsent(&self) -> bool {

@@ -34,17 +34,19 @@ struct Compressed {
 }
 
 impl Frames {
-    /// The frame that was just appended has `size` bytes of a message, maybe its `last`.
+    /// A frame is added with `size` bytes of a message, maybe its `last`.
     #[inline]
-    pub fn count(&mut self, size: usize, last: bool, is_compressed: bool) {
+    pub fn count(&mut self, size: usize, last: bool) {
         self.messages.messages += usize::from(last);
         self.messages.bytes += size;
-        if is_compressed {
-            self.compressed.push_back(Compressed {
-                end: self.bytes.len() as u32,
-                size: size as u32,
-            });
-        }
+    }
+
+    /// The frame that was just appended is compressed, and has `size` bytes of its message.
+    pub fn mark_compressed(&mut self, size: usize) {
+        self.compressed.push_back(Compressed {
+            end: self.bytes.len() as u32,
+            size: size as u32,
+        });
     }
 
     /// Takes over other frames, without copying them if there are none yet.

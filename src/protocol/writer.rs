@@ -122,16 +122,19 @@ impl Writer {
         if !self.accepts() {
             return;
         }
-        let size = payload.len();
-        self.buffered += size;
+        self.buffered += payload.len();
         let frames = block(&mut self.out, &mut self.queue);
+        frames.count(payload.len(), true);
         let compressor = self.compressor.as_mut();
         let compressed = compressor.and_then(|it| it.whole(payload));
-        let (is_compressed, payload) = compressed.map_or((false, payload), |it| (true, it));
+        let is_compressed = compressed.is_some();
+        let content = compressed.unwrap_or(payload);
         let out = &mut frames.bytes;
         self.encoder
-            .frame(opcode(kind), true, is_compressed, payload, out);
-        frames.count(size, true, is_compressed);
+            .frame(opcode(kind), true, is_compressed, content, out);
+        if is_compressed {
+            frames.mark_compressed(payload.len());
+        }
     }
 
     /// Queues a message that is framed already.
@@ -140,7 +143,10 @@ impl Writer {
             self.buffered += message.payload();
             let frames = block(&mut self.out, &mut self.queue);
             frames.bytes.extend_from_slice(message.bytes());
-            frames.count(message.payload(), true, message.is_compressed());
+            frames.count(message.payload(), true);
+            if message.is_compressed() {
+                frames.mark_compressed(message.payload());
+            }
         }
     }
 
@@ -349,7 +355,8 @@ impl Writer {
                     compressor.output(),
                     &mut self.out.bytes,
                 );
-                self.out.count(piece.len(), last, true);
+                self.out.count(piece.len(), last);
+                self.out.mark_compressed(piece.len());
                 large.position += piece.len();
                 return last;
             }
@@ -360,7 +367,7 @@ impl Writer {
         let last = piece.len() == rest.len();
         self.encoder
             .frame(opcode, last, false, piece, &mut self.out.bytes);
-        self.out.count(piece.len(), last, false);
+        self.out.count(piece.len(), last);
         large.position += piece.len();
         last
     }

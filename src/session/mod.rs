@@ -23,7 +23,7 @@ pub use closing::{Closed, Closing};
 
 use crate::{
     error::{Error, Stage},
-    protocol::{Incoming, Kind, Payload, Protocol, Role, shared::Framed},
+    protocol::{Incoming, Kind, Payload, Protocol, Role, Written, shared::Framed},
 };
 use keepalive::Keepalive;
 
@@ -261,16 +261,15 @@ impl Session {
         self.protocol.transmit()
     }
 
-    /// The first `count` bytes of [`transmit`](Self::transmit) were written. Returns how many bytes of
-    /// messages that were.
-    pub fn transmitted(&mut self, count: usize, now: Instant) -> usize {
-        let before = self.protocol.buffered();
-        self.protocol.advance(count);
+    /// The first `count` bytes of [`transmit`](Self::transmit) were written. Returns what that is of
+    /// messages.
+    pub fn transmitted(&mut self, count: usize, now: Instant) -> Written {
+        let written = self.protocol.advance(count);
         self.trim_at = Some(now + TRIM_AFTER);
         // A peer that still takes what we send is not late with its Close.
         self.give_time(now);
         self.settle();
-        before - self.protocol.buffered()
+        written
     }
 
     /// Time has passed, and what has arrived was read as far as `inflow` says: sends a ping that is

@@ -64,6 +64,8 @@ pub struct Host {
 #[derive(Default)]
 struct Sent {
     messages: u64,
+    /// Of these, those whose last byte is.
+    written: u64,
     /// Payload bytes that are not written.
     unsent: usize,
 }
@@ -253,9 +255,12 @@ impl Host {
             self.check_marks(marks, now, pipes);
             self.model.wrote(now);
             self.moved = true;
-            let released = self.call(Call::Transmitted, |it| it.transmitted(count, at));
-            assert!(released <= self.sent.unsent, "more sent than accepted");
-            self.sent.unsent -= released;
+            let written = self.call(Call::Transmitted, |it| it.transmitted(count, at));
+            assert!(written.bytes <= self.sent.unsent, "more sent than accepted");
+            self.sent.unsent -= written.bytes;
+            self.sent.written += written.messages as u64;
+            let seen = pipes.outgoing.wire.observer.messages;
+            assert_eq!(self.sent.written, seen, "messages that were written");
         }
     }
 
