@@ -246,14 +246,14 @@ function ReconnectingWebSocket.new(url, protocols, options)
   return setmetatable(self, metatable)
 end
 
---- Like WebSocket's; while there is no connection the outbox takes the message, or raises
---- QuotaExceededError where it is full.
+--- Like WebSocket's; while there is no connection, or one that has failed, the outbox takes the
+--- message, or raises QuotaExceededError where it is full.
 function methods:send(data, kind)
   if data == nil then
     arguments.message(data, kind)
-  elseif self._state == OPEN then
+  elseif self._state == OPEN and self._socket._transport.readyState == OPEN then
     self._outbox:send(self._socket, data, kind)
-  elseif self._state == CONNECTING then
+  elseif self._state == CONNECTING or self._state == OPEN then
     self._outbox:put(data, kind)
   elseif self._state then
     local text, as = arguments.message(data, kind)

@@ -29,11 +29,18 @@ function Outbox:put(data, kind)
   self.waiting[#self.waiting + 1] = { text = text, kind = kind }
 end
 
+--- Whether the connection has written a message to its last byte. Of an empty one no count of
+--- bytes tells.
+local function is_written(self, number, bytes, transport)
+  local message = self.given[number]
+  return message.ends_at <= bytes and (message.text ~= "" or number <= transport:written())
+end
+
 --- What the connection has written is the network's; it is not sent again.
 local function forget_written(self, transport)
   local given, first = self.given, self.first
-  local written = self.total - transport:buffered()
-  while first <= self.last and given[first].ends_at <= written do
+  local bytes = self.total - transport:buffered()
+  while first <= self.last and is_written(self, first, bytes, transport) do
     given[first] = nil
     first = first + 1
   end

@@ -26,6 +26,7 @@ function Transport.new(address, wants_protocol)
     was_open = false,
     has_failed = false,
     buffered_at_end = 0,
+    written_at_end = 0,
     sockets = {},
     _take_error = EventTarget.report,
   }, Transport)
@@ -84,6 +85,11 @@ end
 --- Bytes that were given to `send` and not yet to the network; when it is over, what was left.
 function Transport:buffered()
   return self.connection and self.connection:buffered() or self.buffered_at_end
+end
+
+--- How many messages the network has taken to their last byte; when it is over, how many it took.
+function Transport:written()
+  return self.connection and self.connection:stats().messages_sent or self.written_at_end
 end
 
 --- Nothing, once the connection is closing.
@@ -166,6 +172,7 @@ end
 
 local function finish(transport, connection, data)
   transport.buffered_at_end = connection:buffered()
+  transport.written_at_end = connection:stats().messages_sent or 0
   transport.connection = nil
   if not transport.was_open then
     fail(
