@@ -42,7 +42,7 @@ local function take_user(record, id)
 end
 
 --- The object of a client's connection, whose first event is CONNECTED, and whose it is.
-function internal.accepted(id, path, server_id)
+local function accepted(id, path, server_id)
   local server = objects[server_id]
   if not server then
     return nil -- closed while this client was on its way in
@@ -124,14 +124,14 @@ local function ask(question, _, request)
 end
 
 --- After an error of the script's function the client gets 500.
-function internal.refuse_asking()
+local function refuse_asking()
   local id = internal.asking
   internal.asking = nil
   native.answer(id, "authorize", { status = 500 })
 end
 
 --- Whom a request is for: the server, the request, and what is called with it.
-function internal.asked(id, server_id, method, upgrades, path, query, headers, address, ...)
+local function asked(id, server_id, method, upgrades, path, query, headers, address, ...)
   local server = objects[server_id]
   local record = server_records[server]
   local name = upgrades and "authorize" or "request"
@@ -303,4 +303,4 @@ function Server:connections()
   return native.server_connections(server_record_of(self, 2).id) or 0
 end
 
-return { listen = listen }
+return { listen = listen, accepted = accepted, asked = asked, refuse_asking = refuse_asking }

@@ -377,12 +377,15 @@ end
 local require_part
 
 local function part(name)
-  local value = parts[name]
-  if value == nil then
-    value = native.load(name)(websocket, require_part, internal)
-    parts[name] = value
+  if parts[name] == nil then
+    local value = native.load(name)(websocket, require_part, internal)
+    -- A finalizer may have read it meanwhile, and begun something with it: then that one counts.
+    -- This one has been seen by nobody, for a file shows itself by what it returns.
+    if parts[name] == nil then
+      parts[name] = value
+    end
   end
-  return value
+  return parts[name]
 end
 
 -- What the files know as `require`.
@@ -418,7 +421,7 @@ local rare = {} -- by event: whose it is, and the callback's `data`
 rare[CONNECTED] = function(id, protocol, extensions, address, headers, status, body, path, server)
   local connection, user = objects[id], nil
   if not connection and path then
-    connection, user = internal.accepted(id, path, server)
+    connection, user = part("server").accepted(id, path, server)
   end
   if not connection then
     return nil
@@ -484,7 +487,7 @@ end
 
 -- A client's request to a server: what src/lua/asked.rs pushes, for lua/websocket/server.lua.
 rare[ASKED] = function(...)
-  local server, request, callback, self = internal.asked(...)
+  local server, request, callback, self = part("server").asked(...)
   return server, request, callback, self
 end
 
@@ -625,7 +628,7 @@ function websocket.update(budget_ms)
   end
   while true do
     if internal.asking then
-      internal.refuse_asking()
+      part("server").refuse_asking()
     end
     if outcome ~= CALLBACK_RAISED or not is_taken(problem) then
       break

@@ -200,6 +200,46 @@ describe("a finalizer", function()
     assert.equal("fine", output)
   end)
 
+  -- A finalizer may run at any place of a file that is being read; a hook does so at a chosen one.
+  for _, place in ipairs({ 1, 10, 25, 40 }) do
+    local title = "that listens while the file for it is read has a server like others, at place %d"
+    it(title:format(place), function()
+      local status, output = run(("local PLACE = %d\n"):format(place) .. [[
+        local websocket = require("websocket")
+        local opened, inner = 0, nil
+        local function count(_, _, data)
+          opened = opened + (data.event == websocket.EVENT_CONNECTED and 1 or 0)
+        end
+        local steps = 0
+        debug.sethook(function()
+          local caller = debug.getinfo(2, "S")
+          if caller.what == "main" and caller.source:find("websocket.server", 1, true) then
+            steps = steps + 1
+            if steps == PLACE then
+              debug.sethook()
+              inner = websocket.listen({}, count)
+            end
+          end
+        end, "", 1)
+        local outer = websocket.listen({}, count)
+        debug.sethook()
+        local clients = {}
+        for i, server in ipairs({ inner, outer }) do
+          clients[i] = websocket.connect(server.url, nil, count)
+        end
+        while opened < 4 do
+          websocket.wait(10000)
+        end
+        inner:close()
+        outer:close()
+        websocket.run()
+        io.write(#clients == 2 and "fine" or "not read")
+      ]])
+      assert.equal(0, status, output)
+      assert.equal("fine", output)
+    end)
+  end
+
   it("that connects while `stats` allocates loses nobody's end", function()
     local status, output = run([[
       local websocket = require("websocket")
