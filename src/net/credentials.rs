@@ -29,7 +29,7 @@ pub(super) fn load(option: &str, value: &[u8], reactor: &mut Reactor) -> Result<
         .map_err(|_| Error::Tls(invalid(option, "is neither PEM text nor a file's path")))?;
     let content = FILES.ask(path.to_owned(), reactor)?;
     content.map_err(|error| {
-        let reason = format_args!("cannot read '{path}': {error}");
+        let reason = format_args!("names the file '{path}', which cannot be read: {error}");
         Error::Tls(invalid(option, reason))
     })
 }

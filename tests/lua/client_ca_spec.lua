@@ -146,7 +146,7 @@ describe("client_ca", function()
 
   it("names itself where it cannot be used", function()
     for value, words in pairs({
-      ["/nowhere/root.pem"] = "cannot read '/nowhere/root.pem'",
+      ["/nowhere/root.pem"] = "names the file '/nowhere/root.pem', which cannot be read: No such",
       [program.path("rsa.key")] = "holds no certificate",
       [program.read("rsa.key")] = "holds no certificate",
       [program.read("root.pem"):gsub("\nMII", "\nAAA")] = "holds no certificate",
