@@ -136,7 +136,7 @@ local function refuse(crowd, number)
   local path = "/refused/" .. number
   local endpoint = ledger.endpoint("r")
   crowd.refused = crowd.refused + 1
-  local params = { timeout = 30000, tls = crowd.trust }
+  local params = { timeout = 120000, tls = crowd.trust }
   websocket.connect(crowd:url(path), params, function(_, _, data)
     sides.progress = websocket.now()
     if data.event == websocket.EVENT_ERROR then

@@ -27,8 +27,8 @@ local function limits(R)
     }),
     max_send_queue = R:pick({ 400000, 2000000 }),
     max_receive_queue = R:pick({ 1000, 70000, 2000000 }),
-    timeout = 30000,
-    close_timeout = 30000,
+    timeout = 120000,
+    close_timeout = 120000,
   }
 end
 
