@@ -1,4 +1,6 @@
 -- Every example starts by the command that examples/README.md gives it.
+package.path = "tests/docs/?.lua;" .. package.path
+
 local book = require("book")
 local lfs = require("lfs")
 local program = require("support.program")
