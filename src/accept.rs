@@ -149,12 +149,11 @@ impl Guest {
     /// What its socket must have for it to go on.
     pub fn wants(&self) -> Want {
         match &self.step {
-            Step::Silent(_) | Step::Gone => Want::Bytes,
+            Step::Silent(_) | Step::Drains(..) | Step::Gone => Want::Bytes,
             Step::Secures(handshaking) => handshaking.wants(),
             Step::Asks(asking) | Step::Asked(asking) => asking.stream.wants(Want::Bytes),
             Step::Replies(asking, _) => asking.stream.wants(Want::Room),
             Step::Answers(stream, ..) | Step::Leaves(stream, _) => stream.wants(Want::Room),
-            Step::Drains(stream, _) => stream.wants(Want::Bytes),
         }
     }
 
