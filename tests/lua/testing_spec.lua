@@ -389,11 +389,11 @@ describe("websocket.testing", function()
       end
       testing.wait_for(function()
         return type(connections[100]) == "string" and #server.clients == 100
-      end)
+      end, "the last answer", params.timeout)
       for i = 1, 100 do
         testing.wait_for(function()
           return connections[i] == "/" .. i
-        end)
+        end, "the answer to " .. i, params.timeout)
       end
     end)
   end)
