@@ -395,6 +395,11 @@ describe("websocket.testing", function()
           return connections[i] == "/" .. i
         end, "the answer to " .. i, params.timeout)
       end
+      for _, client in ipairs(server.clients) do
+        testing.wait_for(function()
+          return client.closed
+        end, "the end of each", params.timeout)
+      end
     end)
   end)
 
