@@ -34,7 +34,7 @@ describe("a finalizer", function()
     local file = assert(io.open(path, "w"))
     file:write(PRELUDE, script, "\n")
     file:close()
-    local command = ("env MALLOC_PERTURB_=85 %s %s '%s' 2>&1"):format(
+    local command = ("env MALLOC_PERTURB_=85 WEBSOCKET_NO_WARNINGS=1 %s %s '%s' 2>&1"):format(
       interpreter,
       path,
       server:url("/echo")
