@@ -10,8 +10,13 @@ local websocket = require("websocket")
 describe("a server", function()
   local server, served
 
+  -- Ten times as long as they would have: four such runs beside a load of 35 took more than 3 s.
+  local PATIENCE_MS = 30000
+
   local function serve(params)
     served = recorder.new()
+    params = params or {}
+    params.timeout = params.timeout or PATIENCE_MS
     server = assert(websocket.listen(params, served.callback))
     leaks.watch(server)
     return server
@@ -27,6 +32,8 @@ describe("a server", function()
   -- What became of a client: "open", or the status that it got.
   local function try(path, params)
     local events = recorder.new()
+    params = params or {}
+    params.timeout = params.timeout or PATIENCE_MS
     local connection = websocket.connect(server.url .. (path or ""), params, events.callback)
     clock.drive(function()
       return #events.events > 0
@@ -373,7 +380,8 @@ describe("a server", function()
       serve({ tls = identity("one") })
       local events = recorder.new()
       local tls = { ca = program.path("root.pem"), server_name = "one.localhost" }
-      local connection = websocket.connect(server.url, { tls = tls }, events.callback)
+      local params = { tls = tls, timeout = PATIENCE_MS }
+      local connection = websocket.connect(server.url, params, events.callback)
       events:wait("CONNECTED")
       assert.is_true(server:reload({ tls = identity("two") }))
       assert.equal("open", greeted_as("two.localhost"))
