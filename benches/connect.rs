@@ -162,7 +162,7 @@ fn ours(port: u16, root: &[u8]) -> Outcome<Duration> {
         for (id, event) in events.drain(..) {
             match event {
                 Event::Connected(opened) => opened.connection.close(1000, String::new()),
-                Event::Message(..) | Event::Asked(_) => {}
+                Event::Message(..) | Event::Asked(_) | Event::Traced(_) => {}
                 Event::Error(error) => return Err(error),
                 Event::Disconnected(_) => {
                     running.retain(|connection| connection.id != id);

@@ -7,6 +7,7 @@ pub use crate::{
     admission::{HostPattern, OriginPattern, Origins},
     net::{ProxyChoice, tls::TlsOptions},
     protocol::deflate::Config as Compression,
+    trace::Trace,
 };
 
 /// How a connection behaves once it exists, whichever side opened it.
@@ -70,6 +71,8 @@ pub struct ConnectConfig {
     pub proxy: ProxyChoice,
     /// The connection's own limits.
     pub limits: Limits,
+    /// Where it is told what the connection does, step by step, if anywhere.
+    pub trace: Option<Trace>,
 }
 
 impl Default for ConnectConfig {
@@ -82,6 +85,7 @@ impl Default for ConnectConfig {
             tls: TlsOptions::default(),
             proxy: ProxyChoice::default(),
             limits: Limits::default(),
+            trace: None,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
         resolve, tls,
     },
     protocol::Role,
+    trace::{Journal, What, mask},
 };
 
 /// Connects to `url`. One deadline, `config.timeout`, holds for all stages after the delay.
@@ -29,21 +30,32 @@ pub fn establish(
     url: &str,
     config: ConnectConfig,
     reactor: &mut Reactor,
+    journal: &mut Journal,
 ) -> Result<Established, Error> {
+    journal.note(|_| What::Begin {
+        url: mask::url(url),
+    });
     wait(config.delay, reactor)?;
+    journal.begin();
     reactor.start_deadline(config.timeout);
     if config.timeout.is_zero() {
         return Err(Error::Timeout(reactor.stage(), config.timeout));
     }
     let endpoint = Endpoint::parse(url)?;
-    let socket = reach(&endpoint, &config, reactor)?;
+    let socket = reach(&endpoint, &config, reactor, journal)?;
     let mut stream = if endpoint.secure {
-        tls::connect(socket, &endpoint.host, &config.tls, reactor)?
+        let stream = tls::connect(socket, &endpoint.host, &config.tls, reactor)?;
+        let name = config.tls.server_name.as_ref().unwrap_or(&endpoint.host);
+        journal.note(|took| What::Tls {
+            name: name.clone(),
+            took,
+        });
+        stream
     } else {
         Stream::plain(socket)
     };
     register(&mut stream, reactor)?;
-    upgrade(stream, &endpoint, config, reactor)
+    upgrade(stream, &endpoint, config, reactor, journal)
 }
 
 fn wait(delay: Duration, reactor: &mut Reactor) -> Result<(), Error> {
@@ -64,15 +76,39 @@ fn reach(
     endpoint: &Endpoint,
     config: &ConnectConfig,
     reactor: &mut Reactor,
+    journal: &mut Journal,
 ) -> Result<TcpStream, Error> {
     if let Some(path) = &endpoint.unix {
-        return dial_unix(path, reactor);
+        let socket = dial_unix(path, reactor)?;
+        journal.note(|took| What::Connect {
+            address: path.to_string_lossy().into_owned(),
+            took,
+        });
+        return Ok(socket);
     }
     if let Some(proxy) = Proxy::select(&config.proxy, endpoint)? {
-        return proxy.open(endpoint, reactor);
+        let socket = proxy.open(endpoint, reactor)?;
+        journal.note(|took| What::Proxy {
+            proxy: format!("{}:{}", proxy.host(), proxy.port()),
+            target: endpoint.authority(),
+            took,
+        });
+        return Ok(socket);
     }
     let addresses = resolve(&endpoint.host, endpoint.port, reactor)?;
-    dial(&addresses, reactor)
+    journal.note(|took| What::Resolve {
+        host: endpoint.host.clone(),
+        addresses: addresses.clone(),
+        took,
+    });
+    let socket = dial(&addresses, reactor)?;
+    journal.note(|took| What::Connect {
+        address: socket
+            .peer_addr()
+            .map_or_else(|_| String::new(), |it| it.to_string()),
+        took,
+    });
+    Ok(socket)
 }
 
 #[inline(never)] // see `establish`
@@ -81,6 +117,7 @@ fn upgrade(
     endpoint: &Endpoint,
     config: ConnectConfig,
     reactor: &mut Reactor,
+    journal: &mut Journal,
 ) -> Result<Established, Error> {
     reactor.enter(Stage::Handshake);
     let handshake = ClientHandshake::new(ClientRequest {
@@ -92,7 +129,20 @@ fn upgrade(
         compression: config.limits.compression,
     });
     let mut received = BytesMut::with_capacity(2048);
-    let accepted = ask(handshake, &mut stream, &mut received, reactor)?;
+    journal.note(|_| requested(handshake.request(), endpoint));
+    let asked = ask(handshake, &mut stream, &mut received, reactor);
+    let response = match &asked {
+        Ok(accepted) => Some(&accepted.response),
+        Err(error) => error.response(),
+    };
+    if let Some(response) = response {
+        journal.note(|took| What::Response {
+            status: response.status,
+            headers: mask::headers(&response.headers),
+            took,
+        });
+    }
+    let accepted = asked?;
     Ok(Established {
         role: Role::Client,
         stream,
@@ -103,6 +153,20 @@ fn upgrade(
         response: Some(accepted.response),
         request: None,
     })
+}
+
+/// The request as it is on the wire.
+#[cold]
+fn requested(request: &[u8], endpoint: &Endpoint) -> What {
+    let text = String::from_utf8_lossy(request);
+    let fields = text.lines().skip(1).filter_map(|it| it.split_once(": "));
+    let headers: Vec<_> = fields
+        .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
+        .collect();
+    What::Request {
+        target: mask::url(&endpoint.target),
+        headers: mask::headers(&headers),
+    }
 }
 
 /// Sends the request and reads the answer. A server may refuse, in HTTP or in TLS, before it has

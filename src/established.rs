@@ -7,10 +7,11 @@ use crate::{
     desk::Desk,
     error::{Error, Response},
     event::{Opened, Request},
-    link::Link,
+    link::{Link, Tracing},
     net::{Reactor, SOCKET, Stream},
     protocol::{Protocol, Role, deflate, shared::Recipe},
     session::{Session, Times},
+    trace::Recorder,
 };
 use std::{sync::Arc, time::Instant};
 
@@ -41,6 +42,7 @@ impl Established {
         connection: &Arc<Connection>,
         max_message_size: usize,
         times: &Times,
+        recorder: Option<Recorder>,
     ) -> (Link, Opened) {
         let opened = Opened {
             connection: Arc::clone(connection),
@@ -59,11 +61,17 @@ impl Established {
             // A connection is opened once.
             let _ = desk.recipe.set(recipe);
         }
+        let (role, received) = (self.role, &self.received);
+        let tracing = recorder.map(|it| Tracing::new(it, role, self.deflate.as_ref(), received));
         let mut protocol = Protocol::new(self.role, max_message_size, self.deflate);
         protocol.receive_buffer().extend_from_slice(&self.received);
         desk.stats.open();
         let session = Session::new(self.role, protocol, times, Instant::now());
-        (Link::new(session, self.stream, desk), opened)
+        let mut link = Link::new(session, self.stream, desk);
+        if let Some(tracing) = tracing {
+            link.trace(tracing);
+        }
+        (link, opened)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the host is told of its connections.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
 use crate::{
     compact::CompactBytes,
@@ -11,6 +11,7 @@ use crate::{
     protocol::Kind,
     queue::Queue,
     session::Closed,
+    trace,
 };
 
 pub use crate::petition::Request;
@@ -32,6 +33,10 @@ pub enum Event {
     /// A client asks a server something that its host decides. Its number is no connection's yet:
     /// [`Engine::answer`](crate::engine::Engine::answer).
     Asked(Box<Asked>),
+    /// Something to see inside, where [`ConnectConfig::trace`](crate::config::ConnectConfig::trace)
+    /// asks for it. That of a connection that the host has [left](crate::engine::Engine::leave) comes
+    /// behind its `Disconnected`.
+    Traced(Box<trace::Entry>),
 }
 
 impl From<Arrival> for Event {
@@ -40,6 +45,7 @@ impl From<Arrival> for Event {
         match arrival {
             Arrival::Message(kind, payload) => Event::Message(kind, payload),
             Arrival::Failed(error) => Event::Error(error),
+            Arrival::Traced(entry) => Event::Traced(entry),
         }
     }
 }
@@ -90,6 +96,23 @@ impl End {
     pub fn broken(stage: Stage) -> Self {
         let error = io::Error::other("internal error: a turn of the connection panicked");
         Self::of(Error::Io(stage, error))
+    }
+
+    /// The same, as whoever sees inside is told: for a connection without a link.
+    pub fn traced(self, recorder: &trace::Recorder) -> Self {
+        let Self { arrivals, closed } = self;
+        let now = Instant::now();
+        let mut told = Vec::new();
+        for arrival in arrivals {
+            if let Arrival::Failed(error) = &arrival {
+                recorder.failed(now, error, |entry| told.push(Arrival::Traced(entry)));
+            }
+            told.push(arrival);
+        }
+        let how = (closed.code, &*closed.reason, closed.clean);
+        recorder.closed(now, how, None, |entry| told.push(Arrival::Traced(entry)));
+        let arrivals = told;
+        Self { arrivals, closed }
     }
 
     /// What the host is told of it.

@@ -23,6 +23,7 @@
 //!   [`attendance`]: whether the host ever asks.
 //! - [`engine`]: the host's half of one state, without Lua: what a program with a loop of its own
 //!   uses. [`timers`] are its clock.
+//! - [`trace`]: what a connection does, step by step, for whoever wants to see inside.
 //! - [`relay`]: trouble on the network, for tests.
 //! - [`config`], [`error`]: what a connection is told, and why it failed.
 //! - `lua`: the module table; the only part that knows Lua.
@@ -59,6 +60,7 @@ pub mod session;
 pub mod stats;
 mod sync;
 pub mod timers;
+pub mod trace;
 pub mod worker;
 pub mod workers;
 
@@ -69,3 +71,7 @@ pub use lua::open;
 #[cfg(all(doctest, feature = "lua54"))]
 #[doc = include_str!("../docs/src/guides/rust.md")]
 struct RustGuide;
+
+#[cfg(all(doctest, feature = "lua54"))]
+#[doc = include_str!("../docs/src/guides/inside.md")]
+struct InsideGuide;

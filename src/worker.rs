@@ -24,6 +24,7 @@ use crate::{
     link::{Readiness, Seat},
     net::{Reactor, SOCKET},
     session::{Closed, Times},
+    trace::{Journal, Recorder},
     workers::{Stop, Workers},
 };
 
@@ -36,6 +37,7 @@ pub fn connect(url: String, mut config: ConnectConfig, workers: &Arc<Workers>) -
     let chime = reactor.as_ref().ok().map(|it| Chime::Own(it.waker()));
     let connection = Connection::new(workers.next_id(), None, &config.limits, chime, wish);
     let connection = Arc::new(connection);
+    let trace = config.trace.take();
     let started = reactor.and_then(|reactor| {
         let worker = Worker {
             connection: Arc::clone(&connection),
@@ -44,6 +46,7 @@ pub fn connect(url: String, mut config: ConnectConfig, workers: &Arc<Workers>) -
             max_message_size: config.limits.max_message_size,
             times: config.limits.times(),
             vigil: Vigil::begin(workers.attendance()),
+            recorder: trace.map(|it| Recorder::new(it, connection.id)),
         };
         let stop = Arc::clone(&connection) as Arc<dyn Stop>;
         let config = Box::new(config);
@@ -69,21 +72,27 @@ struct Worker {
     max_message_size: usize,
     times: Times,
     vigil: Vigil,
+    recorder: Option<Recorder>,
 }
 
 impl Worker {
     fn run(mut self, url: &str, config: ConnectConfig) {
         // A panic of ours must not leave a connection without its last event.
-        let ended = catch_unwind(AssertUnwindSafe(|| {
-            match connect::establish(url, config, &mut self.reactor) {
-                Ok(established) => self.serve(established),
-                Err(error) => self.never_opened(error),
-            }
+        let ended = catch_unwind(AssertUnwindSafe(|| match self.establish(url, config) {
+            Ok(established) => self.serve(established),
+            Err(error) => self.never_opened(error),
         }));
         let ended = ended.unwrap_or_else(|_| self.broken());
         let events = self.workers.events();
         events.push_all(ended.into_events(self.connection.id));
         self.keep_vigil();
+    }
+
+    fn establish(&mut self, url: &str, config: ConnectConfig) -> Result<Established, Error> {
+        let (events, id) = (self.workers.events(), self.connection.id);
+        let mut hand_over = |entry| events.push_all([(id, Event::Traced(entry))]);
+        let mut journal = Journal::new(self.recorder.as_ref(), &mut hand_over);
+        connect::establish(url, config, &mut self.reactor, &mut journal)
     }
 
     /// The last event may wait for a host that never asks.
@@ -101,7 +110,12 @@ impl Worker {
     /// Turns of the link until it is over. Between turns the host may send through it.
     fn serve(&mut self, established: Established) -> End {
         self.reactor.enter(Stage::Open);
-        let (link, opened) = established.open(&self.connection, self.max_message_size, &self.times);
+        let (link, opened) = established.open(
+            &self.connection,
+            self.max_message_size,
+            &self.times,
+            self.recorder.clone(),
+        );
         let opened = Event::Connected(Box::new(opened));
         let id = self.connection.id;
         let tell = || self.workers.events().push_all([(id, opened)]);
@@ -153,28 +167,36 @@ impl Worker {
     /// The end of a connection that was never open.
     fn never_opened(&mut self, error: Error) -> End {
         if !matches!(error, Error::Cancelled) {
-            return End::of(error);
+            return self.traced(End::of(error));
         }
         let asked = self.connection.desk.outgoing.find_close();
         let (code, reason) = asked.unwrap_or((1006, String::new()));
-        End {
+        self.traced(End {
             arrivals: Vec::new(),
             closed: Closed {
                 code,
                 reason,
                 clean: false,
             },
+        })
+    }
+
+    /// An end of which no link has told.
+    fn traced(&self, end: End) -> End {
+        match &self.recorder {
+            Some(recorder) => end.traced(recorder),
+            None => end,
         }
     }
 
     /// The system fails us: a poll, or the registration of a socket.
     fn failed(&mut self, error: io::Error) -> End {
         self.connection.give_up();
-        End::of(Error::Io(Stage::Open, error))
+        self.traced(End::of(Error::Io(Stage::Open, error)))
     }
 
     fn broken(&mut self) -> End {
         self.connection.give_up();
-        End::broken(self.reactor.stage())
+        self.traced(End::broken(self.reactor.stage()))
     }
 }

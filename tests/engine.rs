@@ -59,6 +59,9 @@ impl Host {
                         Told::Message(payload.to_vec())
                     }
                     Delivery::Event(Event::Asked(_)) => Told::Asked,
+                    Delivery::Event(Event::Traced(entry)) => {
+                        panic!("nobody traces: {}", entry.text)
+                    }
                     Delivery::Event(Event::Error(_)) => Told::Error,
                     Delivery::Event(Event::Disconnected(closed)) => Told::Disconnected(*closed),
                 };

@@ -98,6 +98,7 @@ fn names(events: &[Event]) -> Vec<&'static str> {
         Event::Message(..) => "message",
         Event::Error(_) => "error",
         Event::Asked(_) => "asked",
+        Event::Traced(_) => "traced",
         Event::Disconnected(_) => "disconnected",
     };
     events.iter().map(name).collect()

@@ -49,6 +49,11 @@ impl Flow {
         load_in_order(&self.waiting) == 0
     }
 
+    /// Whether the host has paused it.
+    pub fn is_paused(&self) -> bool {
+        load_in_order(&self.paused)
+    }
+
     /// The limit, in bytes.
     pub fn high_water(&self) -> usize {
         self.high_water

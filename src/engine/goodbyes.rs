@@ -53,6 +53,8 @@ impl Goodbyes {
     pub fn skips(&self, id: ConnectionId, event: &Event) -> bool {
         let skips = match event {
             Event::Disconnected(_) => self.under_way.borrow_mut().remove(&id),
+            // Whoever wants to see inside wants to see the end.
+            Event::Traced(_) => false,
             _ => self.under_way.borrow().contains(&id),
         };
         self.look();

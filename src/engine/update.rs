@@ -248,7 +248,7 @@ impl Engine {
                 self.connections.borrow_mut().insert(id, connection);
             }
             Event::Asked(asked) => self.petitions.borrow_mut().add(id, &asked.petition),
-            Event::Message(..) | Event::Error(_) | Event::Disconnected(_) => {}
+            Event::Message(..) | Event::Error(_) | Event::Disconnected(_) | Event::Traced(_) => {}
         }
     }
 
@@ -325,7 +325,7 @@ impl Engine {
                 self.forget(id);
                 self.goodbyes.forget(id);
             }
-            Event::Connected(_) | Event::Error(_) | Event::Asked(_) => {}
+            Event::Connected(_) | Event::Error(_) | Event::Asked(_) | Event::Traced(_) => {}
         }
         Some((id, event))
     }

@@ -6,8 +6,10 @@
 
 mod condition;
 mod credit;
+mod decoding;
 mod lease;
 mod taker;
+mod tracing;
 
 use std::{
     io,
@@ -20,15 +22,17 @@ use condition::Condition;
 use credit::Credit;
 pub use lease::{DRIVEN, LEASE, Lease};
 use taker::Taker;
+pub use tracing::Tracing;
 
 pub use crate::net::Readiness;
 use crate::{
     compact::CompactBytes,
-    desk::{Behind, Desk, Parcel, Records, Take, message_cost},
+    desk::{Behind, Desk, Parcel, Records, Take},
     error::Error,
     net::Stream,
     protocol::Kind,
-    session::{Closed, Inflow, Output, Session},
+    session::{Closed, Inflow, Session},
+    trace,
 };
 
 /// Messages up to this size are framed at once, by the thread that sends them.
@@ -44,6 +48,8 @@ pub enum Arrival {
     Message(Kind, CompactBytes),
     /// The connection failed: the last arrival.
     Failed(Box<Error>),
+    /// Something to see inside.
+    Traced(Box<trace::Entry>),
 }
 
 /// What came of a turn.
@@ -76,6 +82,8 @@ pub struct Link {
     half_closed: bool,
     /// What may still be handed over although the host stalls, in bytes, now that it wants the end.
     credit: Credit,
+    /// Somebody wants to see inside.
+    tracing: Option<Box<Tracing>>,
 }
 
 /// A link and who watches its socket: what a connection's lock guards.
@@ -121,7 +129,13 @@ impl Link {
             wrote: false,
             half_closed: false,
             credit: Credit::Left(desk.flow.high_water()),
+            tracing: None,
         }
+    }
+
+    /// From now on `tracing` looks on.
+    pub fn trace(&mut self, tracing: Tracing) {
+        self.tracing = Some(Box::new(tracing));
     }
 
     /// Whether a message can be framed now: none waits that goes first, or for the network.
@@ -211,7 +225,11 @@ impl Link {
         arrivals.append(&mut self.arrivals);
         self.stream.close_write();
         let outcome = self.session.outcome();
-        outcome.cloned().unwrap_or_else(Closed::dropped)
+        let closed = outcome.cloned().unwrap_or_else(Closed::dropped);
+        if let Some(tracing) = &mut self.tracing {
+            tracing.closed(&closed, Instant::now(), arrivals);
+        }
+        closed
     }
 
     /// One chunk each way. True if there may be more to read, or there is more to write.
@@ -294,6 +312,9 @@ impl Link {
                 false => offer(&mut self.stream, bytes),
             };
             if count > 0 {
+                if let Some(tracing) = &mut self.tracing {
+                    tracing.sent(&bytes[..count], now, &mut self.arrivals);
+                }
                 let written = self.session.transmitted(count, now);
                 desk.outgoing.written(written.bytes);
                 desk.stats.sent(written);
@@ -304,6 +325,9 @@ impl Link {
                 Ok(()) => {
                     if std::mem::take(&mut self.socket.is_stuck) {
                         desk.outgoing.set_stuck(false);
+                        if let Some(tracing) = &mut self.tracing {
+                            tracing.unstuck(now, &mut self.arrivals);
+                        }
                     }
                     return;
                 }
@@ -313,6 +337,9 @@ impl Link {
                     self.socket.writable = false;
                     self.socket.is_stuck = true;
                     desk.outgoing.set_stuck(true);
+                    if let Some(tracing) = &mut self.tracing {
+                        tracing.stuck(now, &mut self.arrivals);
+                    }
                     self.socket.readable |= error.kind() != io::ErrorKind::WouldBlock;
                 }
             }
@@ -328,13 +355,17 @@ impl Link {
             return Inflow::Dry;
         }
         let buffer = self.session.receive_buffer();
-        let room = buffer.capacity() - buffer.len();
+        let known = buffer.len();
+        let room = buffer.capacity() - known;
         match self.stream.read(buffer) {
             Ok(0) => {
                 self.socket.readable = false;
                 self.session.ended(Error::Dropped(self.session.stage()));
             }
             Ok(read) => {
+                if let Some(tracing) = &mut self.tracing {
+                    tracing.received(&buffer[known..]);
+                }
                 self.session.received(now);
                 if read < room && !self.socket.reads_to_the_end && self.stream.tells_of_more() {
                     self.socket.readable = false;
@@ -351,56 +382,6 @@ impl Link {
             }
         }
         Inflow::Dry
-    }
-
-    /// Makes arrivals of what was read. False: the host must deliver first.
-    fn decode(&mut self, desk: &Desk, now: Instant) -> bool {
-        loop {
-            let stalled = self.must_stall(desk);
-            if stalled && !self.reads_on(desk) {
-                self.count_received(desk);
-                return false;
-            }
-            match self.session.poll(now) {
-                None => {
-                    self.count_received(desk);
-                    return true;
-                }
-                Some(Output::Message(kind, payload)) => {
-                    desk.stats.messages_received.add(1);
-                    let cost = message_cost(&payload);
-                    if desk.wish.is_heard() && self.credit.grants(stalled, cost) {
-                        self.cost += cost;
-                        self.arrivals.push(Arrival::Message(kind, payload.into()));
-                    }
-                }
-                Some(Output::RoundTrip(rtt)) => desk.stats.round_trip(rtt),
-                Some(Output::Heard) => {}
-                Some(Output::Failed(error)) => {
-                    if self.cost == 0 && desk.flow.is_empty() {
-                        self.session.expect_no_answers();
-                    }
-                    self.arrivals.push(Arrival::Failed(Box::new(error)));
-                }
-            }
-        }
-    }
-
-    fn must_stall(&self, desk: &Desk) -> bool {
-        !self.session.is_over() && desk.flow.must_stall(self.cost)
-    }
-
-    /// What stops for a host that takes nothing is delivery, not the closing handshake: once the
-    /// host wants the end, the peer's Close is looked for behind what is discarded.
-    fn reads_on(&self, desk: &Desk) -> bool {
-        desk.wish.is_made()
-    }
-
-    /// What was read of messages so far, unfinished ones included.
-    fn count_received(&self, desk: &Desk) {
-        desk.stats
-            .bytes_received
-            .set(self.session.payload_received());
     }
 
     /// Gives back what a connection does not need that was quiet for a while.

@@ -65,6 +65,7 @@ mod frame;
 mod frames;
 mod payload;
 mod reader;
+pub mod scan;
 pub mod shared;
 mod utf8;
 mod window;

@@ -146,7 +146,7 @@ impl Entrant {
             }),
         };
         let (link, opened) =
-            established.open(&connection, limits.max_message_size, &limits.times());
+            established.open(&connection, limits.max_message_size, &limits.times(), None);
         let opened = Event::Connected(Box::new(opened));
         connection.open(link, Token(key), || batch.add(connection.id, opened));
         Member {

@@ -92,6 +92,7 @@ impl Host {
                     self.errors.push(*error);
                     Told::Error
                 }
+                Delivery::Event(Event::Traced(entry)) => panic!("nobody traces: {}", entry.text),
                 Delivery::Event(Event::Disconnected(closed)) => Told::Disconnected(closed.code),
             };
             self.told.push((id, told));
