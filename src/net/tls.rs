@@ -4,6 +4,8 @@ mod acceptor;
 mod failure;
 mod handshaking;
 mod identity;
+#[cfg(not(any(target_os = "windows", target_vendor = "apple")))]
+mod keylog;
 #[cfg(any(target_os = "windows", target_vendor = "apple"))]
 #[path = "tls/native.rs"]
 mod serving;

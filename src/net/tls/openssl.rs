@@ -3,6 +3,7 @@
 
 use std::{
     error, fmt,
+    fs::File,
     io::{
         ErrorKind::{Interrupted, WouldBlock},
         Read,
@@ -16,7 +17,7 @@ use openssl::{
     pkey::{PKey, Private},
     ssl::{
         self, HandshakeError, MidHandshakeSslStream, SslAcceptor, SslAcceptorBuilder,
-        SslContextBuilder, SslMethod, SslMode, SslStream, SslVerifyMode,
+        SslContextBuilder, SslMethod, SslMode, SslRef, SslStream, SslVerifyMode,
     },
     version,
     x509::{X509, X509VerifyResult, verify::X509VerifyFlags},
@@ -24,6 +25,7 @@ use openssl::{
 
 use super::{
     identity::{Pair, Terms, authorities, check_algorithm, no_pkcs12, password, unfit},
+    keylog,
     session::{Session, Stop},
     wire::Wire,
 };
@@ -67,6 +69,9 @@ pub(super) fn acceptor(terms: &Terms) -> Result<Acceptor, TlsError> {
     let context: &mut SslContextBuilder = &mut builder;
     let limited = context.set_num_tickets(1);
     limited.map_err(|error| internal(&error))?;
+    if let Some(file) = keylog::of_environment() {
+        log_keys(context, file);
+    }
     let identity = Identity::read(&terms.identity)?;
     identity.show(&mut builder).map_err(|error| unfit(&error))?;
     if let Some(client_ca) = &terms.client_ca {
@@ -74,6 +79,10 @@ pub(super) fn acceptor(terms: &Terms) -> Result<Acceptor, TlsError> {
         demand_certificates(&mut builder, issuers).map_err(|error| internal(&error))?;
     }
     Ok(builder.build())
+}
+
+fn log_keys(context: &mut SslContextBuilder, file: File) {
+    context.set_keylog_callback(move |_: &SslRef, line: &str| keylog::write(&file, line));
 }
 
 /// Does nothing in place of the crate's own method of this name, where the library has no such
@@ -86,6 +95,14 @@ trait NumTickets {
 }
 
 impl NumTickets for SslContextBuilder {}
+
+/// The same: LibreSSL, OpenSSL before 1.1.1.
+#[allow(dead_code)] // where the crate has it
+trait KeyLog {
+    fn set_keylog_callback(&mut self, _callback: impl Fn(&SslRef, &str)) {}
+}
+
+impl KeyLog for SslContextBuilder {}
 
 fn issuers(client_ca: &[u8]) -> Result<Vec<X509>, TlsError> {
     let read = |issuer: &native_tls::Certificate| {
