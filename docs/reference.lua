@@ -29,6 +29,13 @@ param; a key that is unknown is ignored here, but not inside of `tls` and `compr
     names = { "params", "compression", "tls", "headers" },
   },
   {
+    name = "trace",
+    title = "Seeing inside",
+    intro = [[
+What `params.trace` takes and what it is told. The [guide](../guides/inside.md) shows it at work.]],
+    names = { "trace", "trace_options", "trace_entry", "trace_module", "har_options", "Har" },
+  },
+  {
     name = "connection",
     title = "Connections",
     intro = [[
@@ -232,6 +239,8 @@ local VARIABLES = {
   ReconnectingWebSocket = "socket",
   signal = "signal",
   WebSocketServer = "server",
+  trace_module = "websocket.trace",
+  Har = "har",
   ["testing.server"] = "server",
   ["testing.client"] = "client",
   ["testing.relay"] = "relay",

@@ -49,6 +49,7 @@
 ---@field WebSocket websocket.WebSocketClass the browser's object
 ---@field WebSocketServer websocket.WebSocketServerClass a server of such objects
 ---@field ReconnectingWebSocket websocket.ReconnectingWebSocketClass one that comes back
+---@field trace websocket.trace_module what a trace is good for beside being printed
 ---@field EventTarget websocket.EventTargetClass listeners by type of event, for objects of your own
 ---Called with what a listener of the browser-style objects raised, and with its text and
 ---traceback; nil, the default, prints them to stderr. In Neovim they go to `vim.notify`. The
@@ -89,6 +90,84 @@ local websocket = {}
 ---@field linger? boolean after `disconnect` messages still come until the peer's Close, whose code DISCONNECTED has; false
 ---@field tls? websocket.tls for `wss`; certificates are verified against the system's issuers
 ---@field proxy? string|boolean `http://` or `socks5://`, with `user:password@`; false for none; the environment's
+---@field trace? websocket.trace what the connection does, step by step: a function that is called with each entry, or the path of a file that gets a line for each; none
+
+---Who is told what a connection does: a function, in `update`, in order with the messages; a file,
+---which is appended to, its owner's alone, and written by a thread of its own; or either with
+---`websocket.trace_options`. Secrets are masked where HTTP and URLs have them; payloads are shown. What
+---the function raises leaves `update`, or goes to `onuncaughterror`, as of any listener. HTML5 builds
+---have none: the browser's own tools show it.
+---@alias websocket.trace string|fun(entry: websocket.trace_entry)|websocket.trace_options|websocket.Har
+
+---How a connection is traced. Either `entry` or `file`.
+---@class websocket.trace_options
+---@field entry? fun(entry: websocket.trace_entry) called with each
+---@field file? string the path of a file that gets a line for each
+---@field payload? integer bytes that are shown of each payload, at most; 128
+---@field max_queue? integer bytes of entries that wait, beyond which they are left out, and counted; 4 MiB
+
+---Something that a connection has done, or that happened to it. Which fields there are beside the
+---first ones, `stage` says.
+---@class websocket.trace_entry
+---@field stage "begin"|"resolve"|"connect"|"proxy"|"tls"|"handshake"|"frame"|"stall"|"resume"|"error"|"close"|"dropped" what it is about
+---@field text string all of it as a line for people
+---@field time number milliseconds since the connection was asked for
+---@field at number seconds since 1970, by the system's clock
+---@field connection websocket.connection whose it is
+---@field took? number resolve, connect, proxy, tls, handshake, resume: milliseconds that the stage has taken, or that bytes have waited
+---@field url? string begin: the connection's
+---@field host? string resolve: the name; tls: whose certificate was verified
+---@field addresses? string[] resolve: in the order in which they are tried
+---@field address? string connect: the peer's address and port, or the path of its Unix socket; proxy: its host and port
+---@field target? string proxy: host and port behind it
+---@field request? { path: string, headers: table<string, string> } handshake, the first: what is asked for
+---@field response? { status: integer, headers: table<string, string> } handshake, the second: what the server answers
+---@field direction? "sent"|"received" frame, stall, resume: whose; close: who began it, if anybody
+---@field opcode? integer frame: 0 continues, 1 is text, 2 binary, 8 Close, 9 Ping, 10 Pong
+---@field fin? boolean frame: the last of its message
+---@field compressed? boolean frame: its message is
+---@field kind? "text"|"binary" frame: what its message is, of those with data
+---@field length? integer frame: bytes of the payload on the wire
+---@field size? integer frame: the same after inflation; nil where that failed
+---@field payload? string frame: the beginning of it, inflated
+---@field cut? boolean frame: `payload` is not all of it
+---@field cause? "paused"|"host"|"network" stall: the script has paused the connection; `max_receive_queue` of messages wait for it; the network takes no more
+---@field during? websocket.stage error: where the connection failed
+---@field error? integer error: `ERROR_*`
+---@field message? string error: in words
+---@field code? integer close: as of DISCONNECTED
+---@field reason? string close: as of DISCONNECTED
+---@field clean? boolean close: as of DISCONNECTED
+---@field count? integer dropped: entries that are missing here, since what reads the trace was too slow
+
+---@class websocket.trace_module
+local trace = {}
+
+---A file that the tools of browsers open (HAR 1.2, with Chromium's `_webSocketMessages`), for
+---`params.trace` of any number of connections. It is made at once, and written by `save` and `close`,
+---and when nobody has it any more or the Lua state closes.
+---@param path string
+---@param options? websocket.har_options
+---@return websocket.Har? har nil where the file cannot be written
+---@return string? problem why
+function trace.har(path, options) end
+
+---@class websocket.har_options
+---@field payload? integer bytes that are kept of each message, at most; 64 KiB
+---@field limit? integer bytes of all messages, beyond which they are left out, and counted; 64 MiB
+
+---@class websocket.Har
+local Har = {}
+
+---Writes all that has come so far.
+---@return true? written nil where that fails
+---@return string? problem why
+function Har:save() end
+
+---Writes all that has come, and takes no more.
+---@return true? written nil where that fails
+---@return string? problem why
+function Har:close() end
 
 ---permessage-deflate (RFC 7692). A peer that does not offer it gets none.
 ---@class websocket.compression

@@ -11,6 +11,7 @@ use super::{
     asked,
     push::{self, Text},
     state::{State, bound},
+    tracing,
 };
 use crate::{
     connection::Connection,
@@ -19,6 +20,7 @@ use crate::{
     event::{Event, Opened},
     petition::Asked,
     session::Closed,
+    trace::Entry,
 };
 
 /// EVENT_*, as scripts see them.
@@ -33,6 +35,8 @@ pub const EVENT_ERROR: u8 = 3;
 pub const EVENT_TIMER: u8 = 4;
 /// A client has asked a server: module.lua's own.
 pub const EVENT_ASKED: u8 = 5;
+/// Something to see inside: module.lua's own.
+pub const EVENT_TRACED: u8 = 6;
 /// DATA_TYPE_*, as scripts see them.
 pub const DATA_TYPE_TEXT: u8 = 1;
 /// Bytes.
@@ -47,6 +51,7 @@ pub const DATA_TYPE_BINARY: u8 = 2;
 /// - DISCONNECTED: code, reason, clean, the payload bytes that were never written, and the values
 ///   of `stats`.
 /// - ASKED: see [`asked::push`].
+/// - TRACED: a table, see [`tracing::push`].
 pub unsafe extern "C-unwind" fn rare(lua: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this as a function made by `push_bound`, with room for 20 values. The
     // event stays where it is until `calls::pop`, which nobody calls while `pushing` is set.
@@ -64,6 +69,7 @@ pub unsafe extern "C-unwind" fn rare(lua: *mut lua_State) -> c_int {
                 Event::Asked(request) => asked(lua, request),
                 Event::Connected(opened) => connected(lua, opened),
                 Event::Error(error) => failed(lua, error),
+                Event::Traced(entry) => traced(lua, entry),
                 Event::Disconnected(closed) => disconnected(lua, state, id, closed),
             },
         };
@@ -138,6 +144,11 @@ unsafe fn disconnected(lua: *mut lua_State, state: &State, id: Id, closed: &Clos
 unsafe fn asked(lua: *mut lua_State, request: &Asked) -> c_int {
     // SAFETY: as above.
     unsafe { event(lua, EVENT_ASKED) + asked::push(lua, request) }
+}
+
+unsafe fn traced(lua: *mut lua_State, entry: &Entry) -> c_int {
+    // SAFETY: as above.
+    unsafe { event(lua, EVENT_TRACED) + tracing::push(lua, entry) }
 }
 
 unsafe fn response(lua: *mut lua_State, response: &Response) -> c_int {

@@ -34,6 +34,7 @@ mod setup;
 #[cfg(all(windows, feature = "module"))]
 mod slots;
 mod state;
+mod tracing;
 
 use std::{ffi::c_int, ptr};
 

@@ -23,8 +23,8 @@ end
 
 local CONNECTED, DISCONNECTED = constants.EVENT_CONNECTED, constants.EVENT_DISCONNECTED
 local MESSAGE, ERROR, TIMER = constants.EVENT_MESSAGE, constants.EVENT_ERROR, constants.EVENT_TIMER
-local ASKED = constants.EVENT_ASKED
-websocket.EVENT_TIMER, websocket.EVENT_ASKED = nil, nil
+local ASKED, TRACED = constants.EVENT_ASKED, constants.EVENT_TRACED
+websocket.EVENT_TIMER, websocket.EVENT_ASKED, websocket.EVENT_TRACED = nil, nil, nil
 local TEXT, BINARY = constants.DATA_TYPE_TEXT, constants.DATA_TYPE_BINARY
 local MAX_REASON = 123 -- RFC 6455 section 5.5: 125 bytes less the code
 
@@ -33,6 +33,9 @@ local objects = native.objects -- connections, servers, timers: by number, while
 -- must not refer to its key, or Lua 5.1 would never collect the two; of the callbacks it lets go at
 -- the end.
 local records = setmetatable({}, { __mode = "k" })
+-- Who is told what a connection does, by its number, until it has done the last: a connection that
+-- the script has left is no object any more by then.
+local traces = {}
 -- Of the events of this update those that count as delivered, and those without a callback.
 local handed, silent = 0, 0
 local epoch = 0 -- counts updates
@@ -116,6 +119,9 @@ local function copy_params(params, known, tls_keys)
   if type(own.tls) == "table" then
     own.tls = copy(own.tls, tls_keys)
   end
+  if type(own.trace) == "table" then
+    own.trace = copy(own.trace, native.trace_keys)
+  end
   if type(own.compression) == "table" then
     own.compression = copy(own.compression, native.compression_keys)
   end
@@ -150,6 +156,35 @@ local function kept(callback, object, ending, params, level)
   return own or error(problem, level + 1)
 end
 
+-- Who is to be told what a connection does. What is left in `own` says what, and in which file.
+local function take_trace(own, level)
+  local trace = own.trace
+  if type(trace) == "function" then
+    own.trace = {}
+    return trace
+  elseif type(trace) ~= "table" then
+    return nil
+  end
+  local entry, file = trace.entry, trace.file
+  if entry ~= nil and type(entry) ~= "function" then
+    error("params.trace.entry must be a function, got a " .. type(entry), level + 1)
+  elseif (entry == nil) == (file == nil) then
+    error("params.trace must have either 'entry', a function, or 'file', a path", level + 1)
+  end
+  trace.entry = nil
+  return entry
+end
+
+-- The callback of a trace. It is over with the last of its connection.
+local function trace_callback(trace, record)
+  return function(_, _, entry)
+    if entry.stage == "close" then
+      traces[record.id] = nil
+    end
+    trace(entry)
+  end
+end
+
 -- `level` is that of the caller, who is to read what is wrong.
 local function connect(url, params, callback, level)
   url = to_string(url)
@@ -164,12 +199,20 @@ local function connect(url, params, callback, level)
     error("params.linger must be a boolean, got a " .. type(linger), level + 1)
   end
   own.self, own.linger = nil, nil
+  local trace = take_trace(own, level + 1)
   local connection, record = new_connection(url, callback, self)
   record.lingers = linger
   record.callback = kept(callback, connection, "disconnect", own, level + 1)
+  if trace then
+    trace = trace_callback(trace, record)
+    trace = kept(trace, connection, "disconnect", own, level + 1)
+  end
   local problem = native.connect(connection, record, url, own)
   if problem then
     error(problem, level + 1)
+  end
+  if trace then
+    traces[record.id] = { connection = connection, callback = trace, self = self }
   end
   return connection
 end
@@ -491,6 +534,24 @@ rare[ASKED] = function(...)
   return server, request, callback, self
 end
 
+local function with_headers(head)
+  if head then
+    head.headers = headers_table(head.headers)
+  end
+end
+
+-- The entry of a trace is a table already.
+rare[TRACED] = function(id, entry)
+  local trace = traces[id]
+  if not trace then
+    return nil
+  end
+  with_headers(entry.request)
+  with_headers(entry.response)
+  entry.connection = trace.connection
+  return trace.connection, entry, trace.callback, trace.self
+end
+
 local NO_DATA = { message = "" }
 
 local function rare_event(id, event, ...)
@@ -690,6 +751,7 @@ local FILES = {
   createWebSocket = "WebSocket",
   open = "stream",
   listen = "server",
+  trace = "trace",
 }
 local PARTS = { createWebSocket = "create", open = "open", listen = "listen" }
 

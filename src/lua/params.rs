@@ -10,7 +10,8 @@ pub use listen::{answer, listen, reload};
 
 use super::plain::Plain;
 use crate::{
-    config::{Compression, ConnectConfig, Limits, ProxyChoice, TlsOptions},
+    config::{Compression, ConnectConfig, Limits, ProxyChoice, TlsOptions, Trace},
+    net::path_of,
     protocol::extension,
 };
 
@@ -21,7 +22,7 @@ pub type Complaint = String;
 const LONGEST_MS: f64 = 100.0 * 365.0 * 86_400_000.0;
 
 /// The keys of a connection's `params`.
-pub const CONNECT: [&str; 15] = [
+pub const CONNECT: [&str; 16] = [
     "timeout",
     "headers",
     "max_message_size",
@@ -36,8 +37,11 @@ pub const CONNECT: [&str; 15] = [
     "delay",
     "proxy",
     "linger",
+    "trace",
     "self",
 ];
+/// The keys of `params.trace`; module.lua itself looks after `entry`.
+pub const TRACE: [&str; 4] = ["entry", "file", "payload", "max_queue"];
 /// Those of them that are numbers.
 pub const NUMBERS: [&str; 8] = [
     "timeout",
@@ -117,6 +121,8 @@ pub fn connect(params: &Plain) -> Result<ConnectConfig, Complaint> {
         config.tls = tls_options(&tls)?;
     }
     config.proxy = proxy(&params)?;
+    // Last, for it may open a file.
+    config.trace = trace(&params)?;
     Ok(config)
 }
 
@@ -216,6 +222,30 @@ fn proxy(params: &Params) -> Result<ProxyChoice, Complaint> {
         Plain::Text(url) => Ok(ProxyChoice::Url(lossy(url))),
         other => Err(params.complain("proxy", "a URL or false", other)),
     }
+}
+
+fn trace(params: &Params) -> Result<Option<Trace>, Complaint> {
+    let open = |key: &str, path: &[u8]| {
+        let failed = |error| format!("params.{key}: '{}' cannot be opened: {error}", lossy(path));
+        Trace::file(&path_of(path.to_vec())).map_err(failed)
+    };
+    let table = match params.value("trace") {
+        Plain::Nil | Plain::Boolean(false) => return Ok(None),
+        Plain::Text(path) => return open("trace", path).map(Some),
+        Plain::Table(table) => table,
+        other => return Err(params.complain("trace", "a function, a path or a table", other)),
+    };
+    let params = Params::nested("params.trace".to_owned(), table);
+    params.allow(&TRACE)?;
+    let payload = params.integer("payload", 0, 1 << 30)?;
+    let max_queue = params.integer("max_queue", 0, 1 << 40)?;
+    let mut trace = match params.bytes("file")? {
+        Some(path) => open("trace.file", &path)?,
+        None => Trace::events(),
+    };
+    trace.payload = payload.map_or(trace.payload, in_memory);
+    trace.max_queue = max_queue.map_or(trace.max_queue, in_memory);
+    Ok(Some(trace))
 }
 
 /// Of a client: those that name subprotocols count as `protocol`, as in Defold's own example.

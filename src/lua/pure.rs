@@ -3,11 +3,12 @@
 use std::{
     ffi::c_int,
     panic::{AssertUnwindSafe, catch_unwind},
-    str,
+    slice, str,
     sync::OnceLock,
     time::{Duration, Instant},
 };
 
+use data_encoding::BASE64;
 use mlua::{ffi, ffi::lua_State};
 
 use super::{
@@ -23,6 +24,23 @@ pub unsafe extern "C-unwind" fn is_utf8(lua: *mut lua_State) -> c_int {
         let is_valid = |text| simdutf8::basic::from_utf8(text).is_ok();
         let is_utf8 = bytes_argument(lua, 1).is_some_and(is_valid);
         ffi::lua_pushboolean(lua, is_utf8.into());
+    }
+    1
+}
+
+/// `base64(bytes)`: as RFC 4648 section 4 has it, with padding.
+pub unsafe extern "C-unwind" fn base64(lua: *mut lua_State) -> c_int {
+    // SAFETY: Lua gives a C function room for 20 values. What is written into is Lua's, so nothing is
+    // lost where it raises; the argument stays on the stack.
+    unsafe {
+        let bytes = bytes_argument(lua, 1).unwrap_or_default();
+        let length = BASE64.encode_len(bytes.len());
+        let block = ffi::lua_newuserdata(lua, length.max(1)).cast::<u8>();
+        block.write_bytes(0, length.max(1));
+        let text = slice::from_raw_parts_mut(block, length);
+        // It panics where the lengths differ.
+        BASE64.encode_mut(bytes, text);
+        push::string(lua, text);
     }
     1
 }

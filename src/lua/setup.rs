@@ -38,7 +38,7 @@ const CLOSE_CODES: [(&str, u16); 13] = [
     ("TLS_HANDSHAKE_FAILED", 1015),
 ];
 
-const FUNCTIONS: [(&CStr, lua_CFunction); 39] = [
+const FUNCTIONS: [(&CStr, lua_CFunction); 40] = [
     (c"set_loop", calls::set_loop),
     (c"update", calls::update),
     (c"go_on", calls::go_on),
@@ -68,6 +68,7 @@ const FUNCTIONS: [(&CStr, lua_CFunction); 39] = [
     (c"stop", natives::stop),
     (c"disable_warnings", natives::disable_warnings),
     (c"is_utf8", pure::is_utf8),
+    (c"base64", pure::base64),
     (c"parse_url", pure::parse_url),
     (c"random", pure::random),
     (c"now", pure::now),
@@ -108,12 +109,13 @@ pub unsafe fn push_all(lua: *mut lua_State) {
 
 /// The names of files and of parameters, into the table at the top.
 unsafe fn push_keys(lua: *mut lua_State) {
-    let lists: [(&CStr, &[&str]); 6] = [
+    let lists: [(&CStr, &[&str]); 7] = [
         (c"number_keys", &params::NUMBERS),
         (c"connect_keys", &params::CONNECT),
         (c"listen_keys", &params::LISTEN),
         (c"compression_keys", &params::COMPRESSION),
         (c"tls_keys", &params::TLS),
+        (c"trace_keys", &params::TRACE),
         (c"listen_tls_keys", &params::LISTEN_TLS),
     ];
     // SAFETY: `push_all` has room for this.
@@ -139,7 +141,7 @@ unsafe fn push_list(lua: *mut lua_State, names: impl Iterator<Item = &'static st
 }
 
 unsafe fn push_constants(lua: *mut lua_State) {
-    let numbers: [(&str, u8); 8] = [
+    let numbers: [(&str, u8); 9] = [
         ("EVENT_CONNECTED", events::EVENT_CONNECTED),
         ("EVENT_DISCONNECTED", events::EVENT_DISCONNECTED),
         ("EVENT_MESSAGE", events::EVENT_MESSAGE),
@@ -148,6 +150,7 @@ unsafe fn push_constants(lua: *mut lua_State) {
         ("DATA_TYPE_BINARY", events::DATA_TYPE_BINARY),
         ("EVENT_TIMER", events::EVENT_TIMER),
         ("EVENT_ASKED", events::EVENT_ASKED),
+        ("EVENT_TRACED", events::EVENT_TRACED),
     ];
     // SAFETY: `push_all` has room for this.
     unsafe {

@@ -5,6 +5,7 @@ After the handshake it sends, in one packet,
 
 message    a text message, and a frame with a reserved opcode
 nothing    that frame alone
+text       a text message that is no UTF-8, and that frame
 busy       two messages and that frame, after a message that was answered
 more       that frame, and then 4 MiB more
 stay       that frame; does not close the connection before the process ends
@@ -60,6 +61,8 @@ def violate(stream, mode, masked):
         before = frame(TEXT, b"second", masked) + frame(TEXT, b"third", masked)
     elif mode == "message":
         before = frame(TEXT, b"before", masked)
+    elif mode == "text":
+        before = frame(TEXT, b"a\xff\xc3(", masked)
     began = time.monotonic()
     stream.sendall(before + frame(RESERVED, masked=masked))
     if mode == "more":

@@ -637,6 +637,7 @@ void PushNatives(lua_State* L)
     SetList(L, "compression_keys", KEYS_compression);
     SetList(L, "tls_keys", KEYS_tls);
     SetList(L, "listen_tls_keys", KEYS_identity);
+    SetList(L, "trace_keys", KEYS_trace_options);
     SetList(L, "files", FILE_NAMES);
 }
 
@@ -649,6 +650,8 @@ void PushConstants(lua_State* L)
     lua_setfield(L, -2, "EVENT_TIMER"); // module.lua's own
     lua_pushinteger(L, EVENT_ASKED);
     lua_setfield(L, -2, "EVENT_ASKED"); // a server's, which there is none of
+    lua_pushinteger(L, EVENT_TRACED);
+    lua_setfield(L, -2, "EVENT_TRACED"); // there is no seeing inside of a browser's
     for (size_t i = 0; i < sizeof(EMBEDDED_CONSTANTS) / sizeof(*EMBEDDED_CONSTANTS); i++)
     {
         lua_pushinteger(L, EMBEDDED_CONSTANTS[i].m_Value);

@@ -19,6 +19,7 @@ enum
     EVENT_ERROR = 3,
     EVENT_TIMER = 4,
     EVENT_ASKED = 5,
+    EVENT_TRACED = 6,
     TYPE_TEXT = 1,
     TYPE_BINARY = 2,
     ERROR_REMOTE_HOST_CLOSED = 1,
