@@ -288,8 +288,9 @@ hosts_file @DIRECTORY@/hosts]])
   end)
 
   it("tells what waits for whom", function()
+    -- What is sent before the client has paused may be there already.
     serve({}, function(_, connection, data)
-      if data.event == websocket.EVENT_CONNECTED then
+      if data.event == websocket.EVENT_MESSAGE then
         for _ = 1, 20 do
           connection:send(("x"):rep(1024))
         end
@@ -299,6 +300,7 @@ hosts_file @DIRECTORY@/hosts]])
     local recorded = recorder.new({
       CONNECTED = function(connection)
         connection:pause()
+        connection:send("go on")
       end,
     })
     local params = { trace = trace, linger = true }
