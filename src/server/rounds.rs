@@ -46,7 +46,7 @@ pub(super) struct Rounds {
     wanted: AtomicBool,
     /// The thread stands by.
     lent: AtomicBool,
-    /// The host went a round since the thread last looked.
+    /// The host has polled since the thread last looked.
     driven: AtomicBool,
 }
 
@@ -176,15 +176,8 @@ impl Rounds {
     /// The host has sent all that it has for now: writes it, if the worker is lent.
     pub fn write(&self) {
         if self.are_lent() {
-            self.with_worker(|worker| self.go_on(worker));
+            self.with_worker(go_on);
         }
-    }
-
-    /// The host's part of a round that needs no poll.
-    fn go_on(&self, worker: &mut Worker) {
-        self.driven.store(true, Ordering::Relaxed);
-        worker.heed_board(ROUND);
-        worker.finish_round();
     }
 
     /// None: the thread has the worker, or it is over.
@@ -202,17 +195,19 @@ impl Rounds {
         let events = self.workers.events();
         // What is pushed by this thread need not wake it.
         events.disarm();
-        self.go_on(worker);
+        go_on(worker);
         events.arm();
         if !events.is_empty() {
             return Ok(Slept::Here);
         }
         let due = worker.rest(false);
         let sleep = [left, due, Some(LEASE)].into_iter().flatten().min();
+        // A host that writes and never polls leaves its clients unheard: that is no round.
+        self.driven.store(true, Ordering::Relaxed);
         let polled = worker.wait(sleep)?;
         events.disarm();
         let tells_host = worker.heed_poll();
-        self.go_on(worker);
+        go_on(worker);
         if polled == Polled::Nothing && sleep == Some(LEASE) {
             self.driven.store(false, Ordering::Relaxed);
             self.lent.store(false, Ordering::Relaxed);
@@ -223,6 +218,12 @@ impl Rounds {
             _ => Slept::Here,
         })
     }
+}
+
+/// The part of a host's round that needs no poll.
+fn go_on(worker: &mut Worker) {
+    worker.heed_board(ROUND);
+    worker.finish_round();
 }
 
 impl std::fmt::Debug for Rounds {

@@ -81,6 +81,22 @@ fn what_a_host_sends_leaves_though_it_stops_waiting() {
 }
 
 #[test]
+fn a_host_that_updates_and_never_waits_hears_its_clients() {
+    let _alone = alone();
+    let (mut host, mut clients) = busy();
+    for client in &mut clients {
+        client.write_all(&message(b"again")).expect("sent");
+    }
+    // From here on it only looks what has come, as a game without a limit of frames does.
+    let deadline = Instant::now() + PATIENCE;
+    while host.count(&Told::Message(b"again".to_vec())) < CLIENTS {
+        assert!(Instant::now() < deadline, "nobody reads");
+        host.update();
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn a_client_that_comes_while_the_host_is_busy_gets_in() {
     let _alone = alone();
     let (mut host, mut clients) = busy();
