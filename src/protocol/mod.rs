@@ -170,7 +170,7 @@ impl Protocol {
     /// The rule that the peer broke, once. All that arrives later is discarded. The Close frame
     /// that tells the peer goes out after [`commit_close`](Protocol::commit_close): a driver that
     /// puts it off lets the host answer the messages that came before.
-    #[inline]
+    #[inline(always)] // once a message; a call of it costs as much again
     pub fn poll(&mut self) -> Result<Option<Incoming<'_>>, Violation> {
         if self.reading != Reading::Open {
             self.reader.discard();

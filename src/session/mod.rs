@@ -147,7 +147,7 @@ impl Session {
     }
 
     /// What came next of the bytes received; `None`: it takes more of them.
-    #[inline]
+    #[inline(always)] // once a message; a call of it costs as much again
     pub fn poll(&mut self, now: Instant) -> Option<Output<'_>> {
         if let Closing::Over(_) = self.closing {
             return self.failure.take().map(Output::Failed);
